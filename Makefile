@@ -1,0 +1,37 @@
+# make demo   trains, exports, compiles, simulates, verifies and builds the bitstream of the digits network
+# make test   lint, types, import rules and the whole test suite
+# make env    only makes the environment in .venv
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+JOBS   ?= 2
+# One thread per process: the tests run side by side, and idle threads of the maths libraries slow each other down.
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: env demo test lint clean
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "popshift needs Python 3.11 or newer, got " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[rtl,dev]'
+	touch $@
+
+demo: env
+	$(BIN)/popshift build digits-mlp --output build/digits-mlp
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m popshift.flows.lint_rtl
+
+test: lint
+	$(THREADS) $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,278 @@
+"""A dataflow: stages joined by streams of integers, nothing else.
+
+Ports are named ``s_axis`` / ``m_axis`` (``s_axis_<x>`` / ``m_axis_<x>`` when there are several),
+as in the SystemVerilog modules.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .cost import Cost
+from .dtypes import DataType, IntArray
+from .errors import FoldingError, GraphError
+from .module import Module
+from .packing import Bytes, pack_words, unpack_words
+from .schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamType:
+    """Type of a stream: what one image is and how it is cut into beats.
+
+    Attributes:
+        dtype: Datatype of an element.
+        shape: Shape of one image, channels last: ``(channels,)`` or ``(height, width, channels)``.
+        lanes: Elements of one beat; divides the channels.
+
+    Raises:
+        FoldingError: ``lanes`` does not divide the channels.
+    """
+
+    dtype: DataType
+    shape: tuple[int, ...]
+    lanes: int
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1:
+            raise GraphError(f"stream: every dimension must be >= 1, got shape {self.shape}")
+        if self.lanes < 1 or self.shape[-1] % self.lanes:
+            raise FoldingError(f"stream: lanes={self.lanes} must divide channels={self.shape[-1]}")
+
+    @property
+    def elements(self) -> int:
+        """Elements of one image."""
+        return math.prod(self.shape)
+
+    @property
+    def beats(self) -> int:
+        """Beats of one image."""
+        return self.elements // self.lanes
+
+    @property
+    def width_bits(self) -> int:
+        """Bits of ``tdata``."""
+        return self.lanes * self.dtype.bits
+
+    def to_beats(self, images: IntArray) -> Bytes:
+        """Return packed beats, shape ``(images * beats, bytes)``, of ``(images, *shape)``."""
+        return pack_words(images.reshape(-1, self.lanes), self.dtype)
+
+    def from_beats(self, beats: Bytes) -> IntArray:
+        """Return images ``(images, *shape)`` of packed beats; a last partial image is cut off."""
+        values = unpack_words(beats, self.lanes, self.dtype).reshape(-1)
+        whole = len(values) // self.elements * self.elements
+        return values[:whole].reshape(-1, *self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """A hardware stage with four faces: ``execute``, ``schedule``, ``cost``, ``module``.
+
+    Subclasses are frozen dataclasses; their fields are their parameters and are stored as such.
+
+    Attributes:
+        name: Unique name in the dataflow, a SystemVerilog identifier.
+        inputs: Name of the stream at each input port, in port order.
+        outputs: Name of the stream at each output port, in port order.
+    """
+
+    kind: ClassVar[str]
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def input_types(self) -> tuple[StreamType, ...]:
+        """Type of each input stream."""
+
+    @property
+    @abstractmethod
+    def output_types(self) -> tuple[StreamType, ...]:
+        """Type of each output stream."""
+
+    @abstractmethod
+    def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        """Return the integers of each output, ``(images, *shape)``, for those of each input."""
+
+    @abstractmethod
+    def schedule(self) -> Schedule:
+        """Return in which operations beats move; tables are keyed by port name."""
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """Return the estimated resources."""
+
+    @abstractmethod
+    def module(self) -> Module:
+        """Return the SystemVerilog module, its parameters and its memory images."""
+
+    @property
+    def input_ports(self) -> tuple[str, ...]:
+        """Port prefix of each input."""
+        return _port_names("s_axis", len(self.inputs))
+
+    @property
+    def output_ports(self) -> tuple[str, ...]:
+        """Port prefix of each output."""
+        return _port_names("m_axis", len(self.outputs))
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _port_names(prefix: str, count: int) -> tuple[str, ...]:
+    if count == 1:
+        return (prefix,)
+    return tuple(f"{prefix}_{chr(ord('a') + index)}" for index in range(count))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """How the integers of a stream relate to a tensor of the model file.
+
+    ``tensor = scale * (multiplier * stream + offset)``, where the parenthesis is the integer that
+    ``golden.npz`` holds. A popcount P of K bipolar products has multiplier 2 and offset -K.
+
+    Attributes:
+        tensor: Tensor name in the QONNX file.
+        multiplier: Integer factor.
+        offset: Integer added after the factor.
+        scale: Float scale of the tensor, one value or one per channel.
+    """
+
+    tensor: str
+    multiplier: int = 1
+    offset: int = 0
+    scale: tuple[float, ...] = (1.0,)
+
+    def integers(self, stream: IntArray) -> IntArray:
+        """Return the integers of the tensor for those of the stream."""
+        return self.multiplier * stream + self.offset
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostAffine:
+    """What the host applies to an output: ``scale * integers + bias``, per channel or scalar.
+
+    Attributes:
+        scale: Float factor, one value or one per channel.
+        bias: Float term, one value or one per channel.
+    """
+
+    scale: tuple[float, ...] = (1.0,)
+    bias: tuple[float, ...] = (0.0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataflow:
+    """Stages in topological order and the streams between them.
+
+    A stream has one producer (a stage or the source) and one consumer (a stage or the sink). There
+    may be several inputs and outputs, also in parts that are not connected.
+
+    Attributes:
+        name: SystemVerilog identifier of the top level.
+        inputs: Type of each stream that enters, by name, in order.
+        outputs: Names of the streams that leave, in order.
+        stages: Stages in topological order.
+        origins: By stream name, the tensor of the model file that it carries.
+        host: By output name, the affine rest that the host applies.
+
+    Raises:
+        GraphError: Names repeat, a stream has no or two ends, or the two ends differ in type.
+    """
+
+    name: str
+    inputs: Mapping[str, StreamType]
+    outputs: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    host: Mapping[str, HostAffine] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise GraphError(f"{self.name}: two stages are called {name!r}; names must differ")
+        produced: dict[str, StreamType] = dict(self.inputs)
+        waiting = dict(self.inputs)
+        for stage in self.stages:
+            for name, want in zip(stage.inputs, stage.input_types, strict=True):
+                if name not in waiting:
+                    state = "already consumed" if name in produced else "not produced before it"
+                    raise GraphError(f"{stage.name}: input stream {name!r} is {state}")
+                if (have := waiting.pop(name)) != want:
+                    raise GraphError(f"{stage.name}: input {name!r} is {have} but must be {want}")
+            for name, have in zip(stage.outputs, stage.output_types, strict=True):
+                if name in produced:
+                    raise GraphError(f"{stage.name}: stream {name!r} has two producers")
+                produced[name] = waiting[name] = have
+        if set(waiting) != set(self.outputs) or len(self.outputs) != len(set(self.outputs)):
+            raise GraphError(
+                f"{self.name}: streams {sorted(waiting)} have no consumer, "
+                f"but the outputs are {sorted(self.outputs)}"
+            )
+
+    @cached_property
+    def streams(self) -> dict[str, StreamType]:
+        """Type of every stream by name, inputs first, then in stage order."""
+        types = dict(self.inputs)
+        for stage in self.stages:
+            types.update(zip(stage.outputs, stage.output_types, strict=True))
+        return types
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage called ``name``.
+
+        Raises:
+            GraphError: There is none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise GraphError(f"{self.name}: no stage {name!r}; it has {[s.name for s in self.stages]}")
+
+    def producer(self, stream: str) -> Stage | None:
+        """Return the stage that produces ``stream``, or None for an input."""
+        return next((s for s in self.stages if stream in s.outputs), None)
+
+    def consumer(self, stream: str) -> Stage | None:
+        """Return the stage that consumes ``stream``, or None for an output."""
+        return next((s for s in self.stages if stream in s.inputs), None)
+
+    def cost(self) -> Cost:
+        """Return the estimated resources of all stages."""
+        return sum((stage.cost() for stage in self.stages), Cost())
+
+    def execute(self, *images: IntArray) -> dict[str, IntArray]:
+        """Return the integers of every stream, each ``(images, *shape)``, by ``Stage.execute``.
+
+        Raises:
+            DatatypeError: An input holds a value outside its datatype.
+            GraphError: The number or a shape of the inputs is wrong.
+        """
+        if len(images) != len(self.inputs):
+            raise GraphError(f"{self.name}: takes {len(self.inputs)} inputs, got {len(images)}")
+        values: dict[str, IntArray] = {}
+        for (name, kind), array in zip(self.inputs.items(), images, strict=True):
+            if np.shape(array)[1:] != kind.shape:
+                raise GraphError(
+                    f"{self.name}: input {name!r} must be (images, {', '.join(map(str, kind.shape))}), "
+                    f"got {np.shape(array)}"
+                )
+            values[name] = kind.dtype.check(array, f"input {name!r}")
+        for stage in self.stages:
+            results = stage.execute(*(values[name] for name in stage.inputs))
+            values.update(zip(stage.outputs, results, strict=True))
+        return values
