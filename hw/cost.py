@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 BRAM_BITS = 16 * 1024  # one DP16KD
 BRAM_MAX_WIDTH = 36
-LUT_RAM_DEPTH = 16  # one TRELLIS_DPR16X4: 16 words of 4 bits in 4 LUTs and 2 more for the write port
+LUT_RAM_DEPTH = (
+    16  # one TRELLIS_DPR16X4: 16 words of 4 bits in 4 LUTs and 2 more for the write port
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,9 @@ class DataType:
             return aliases[name]
         match = re.fullmatch(r"(U?INT)([1-9][0-9]?)", name)
         if match is None:
-            raise DatatypeError(f"datatype: {name!r} is none of BIPOLAR, BINARY, TERNARY, UINTn, INTn")
+            raise DatatypeError(
+                f"datatype: {name!r} is none of BIPOLAR, BINARY, TERNARY, UINTn, INTn"
+            )
         return cls(Encoding(match[1]), int(match[2]))
 
     @property
@@ -83,7 +85,11 @@ class DataType:
         """Largest integer."""
         if self.encoding is Encoding.BIPOLAR:
             return 1
-        return (1 << self.bits) - 1 if self.encoding is Encoding.UNSIGNED else (1 << (self.bits - 1)) - 1
+        return (
+            (1 << self.bits) - 1
+            if self.encoding is Encoding.UNSIGNED
+            else (1 << (self.bits - 1)) - 1
+        )
 
     def check(self, values: NDArray[np.generic], where: str) -> IntArray:
         """Return ``values`` as int64 after checking that each belongs to the set.

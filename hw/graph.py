@@ -1,7 +1,7 @@
 """A dataflow: stages joined by streams of integers, nothing else.
 
-Ports are named ``s_axis`` / ``m_axis`` (``s_axis_<x>`` / ``m_axis_<x>`` when there are several),
-as in the SystemVerilog modules.
+Ports are named ``s_axis`` / ``m_axis`` (``s_axis_0``, ``s_axis_1`` ... when there are several), as
+in the SystemVerilog modules.
 """
 
 from __future__ import annotations
@@ -119,22 +119,27 @@ class Stage(ABC):
     @property
     def input_ports(self) -> tuple[str, ...]:
         """Port prefix of each input."""
-        return _port_names("s_axis", len(self.inputs))
+        return port_names("s_axis", len(self.inputs))
 
     @property
     def output_ports(self) -> tuple[str, ...]:
         """Port prefix of each output."""
-        return _port_names("m_axis", len(self.outputs))
+        return port_names("m_axis", len(self.outputs))
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
         return replace(self, **changes)
 
 
-def _port_names(prefix: str, count: int) -> tuple[str, ...]:
+def port_names(prefix: str, count: int) -> tuple[str, ...]:
+    """Return the prefix itself for one port, numbered prefixes for several.
+
+    >>> port_names("s_axis", 2)
+    ('s_axis_0', 's_axis_1')
+    """
     if count == 1:
         return (prefix,)
-    return tuple(f"{prefix}_{chr(ord('a') + index)}" for index in range(count))
+    return tuple(f"{prefix}_{index}" for index in range(count))
 
 
 @dataclass(frozen=True, kw_only=True)

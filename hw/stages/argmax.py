@@ -1,0 +1,93 @@
+"""Stage ``argmax``: the index of the greatest element of a vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .. import cost
+from ..cost import Cost
+from ..dtypes import DataType, Encoding, IntArray, smallest_for
+from ..errors import FoldingError, GraphError
+from ..graph import Stage, StreamType
+from ..module import Module
+from ..schedule import Pipe, Schedule, Thread, table
+
+LATENCY = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Argmax(Stage):
+    """Index of the greatest of ``classes`` integers; of equal ones, the first.
+
+    Attributes:
+        classes: Elements of the vector.
+        input_dtype: Datatype of an element.
+        leading: Dimensions before the vector.
+        pe: Elements per cycle; divides ``classes``.
+
+    Raises:
+        FoldingError: ``pe`` does not divide ``classes``.
+    """
+
+    kind: ClassVar[str] = "argmax"
+
+    classes: int
+    input_dtype: DataType
+    leading: tuple[int, ...] = ()
+    pe: int = 1
+
+    def __post_init__(self) -> None:
+        if self.input_dtype.encoding is Encoding.BIPOLAR:
+            raise GraphError(f"{self.name}: argmax takes integers, not BIPOLAR")
+        if self.classes < 1 or self.pe < 1 or self.classes % self.pe:
+            raise FoldingError(f"{self.name}: pe={self.pe} must divide classes={self.classes}")
+
+    @property
+    def input_types(self) -> tuple[StreamType, ...]:
+        """Vectors, ``pe`` lanes."""
+        shape = (*self.leading, self.classes)
+        return (StreamType(dtype=self.input_dtype, shape=shape, lanes=self.pe),)
+
+    @property
+    def output_types(self) -> tuple[StreamType, ...]:
+        """One index per vector."""
+        dtype = smallest_for(0, self.classes - 1)
+        return (StreamType(dtype=dtype, shape=(*self.leading, 1), lanes=1),)
+
+    def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        """Return the first index of the maximum."""
+        (x,) = inputs
+        return (x.argmax(axis=-1, keepdims=True),)
+
+    def schedule(self) -> Schedule:
+        """``classes / pe`` beats in, one beat out with the last."""
+        folds = self.classes // self.pe
+        thread = Thread(
+            consumes={"s_axis": table(folds, slice(None))}, produces={"m_axis": table(folds, -1)}
+        )
+        pipe = Pipe(latency=LATENCY, capacity=-(-(LATENCY + 1) // folds))
+        return Schedule(threads=(thread,), pipes={"m_axis": pipe})
+
+    def cost(self) -> Cost:
+        """One comparator and multiplexer per lane."""
+        index_bits = self.output_types[0].dtype.bits
+        value_bits = self.input_dtype.bits
+        total = cost.register(self.pe * value_bits + 2 * (value_bits + index_bits))
+        for _ in range(self.pe):
+            total += cost.adder(value_bits) + Cost(lut=value_bits + index_bits)
+        return total + cost.register(index_bits)
+
+    def module(self) -> Module:
+        """``argmax.sv``."""
+        return Module(
+            name="argmax",
+            parameters={
+                "CLASSES": self.classes,
+                "PE": self.pe,
+                "X_BITS": self.input_dtype.bits,
+                "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
+                "CAPACITY": self.schedule().pipes["m_axis"].capacity,
+            },
+            sources=("credit_buffer",),
+        )

@@ -1,0 +1,129 @@
+"""Kernels of ``matvec``: the arithmetic of one product and what it costs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+
+from .. import cost
+from ..cost import Cost
+from ..dtypes import BIPOLAR, DataType, IntArray, signed
+from ..errors import DatatypeError
+
+
+class Kernel(ABC):
+    """Arithmetic of ``matvec``: an integer accumulator from inputs and weights.
+
+    Attributes:
+        name: Name in Python, SystemVerilog (``dot_<name>.sv``), YAML and reports.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def weight_dtype(self, weights: IntArray) -> DataType:
+        """Return the encoding of a stored weight.
+
+        Raises:
+            DatatypeError: The kernel does not take these weights.
+        """
+
+    @abstractmethod
+    def check_input(self, dtype: DataType) -> None:
+        """Raise ``DatatypeError`` when the kernel does not take inputs of ``dtype``."""
+
+    @abstractmethod
+    def accumulate(self, x: IntArray, weights: IntArray) -> IntArray:
+        """Return accumulators ``(..., MH)`` of inputs ``(..., MW)`` and weights ``(MH, MW)``."""
+
+    @abstractmethod
+    def accumulator_range(self, dtype: DataType, weights: IntArray) -> tuple[int, int]:
+        """Return the least and greatest accumulator, from the actual weights."""
+
+    @abstractmethod
+    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
+        """Return the cost of one PE's ``simd`` products and their sum."""
+
+
+class Xnor(Kernel):
+    """Bipolar x bipolar: the accumulator is the popcount P of equal bits, 0 to MW.
+
+    The bipolar dot product is ``2 P - MW`` (arXiv:1602.02830, arXiv:1603.05279).
+    """
+
+    name = "xnor"
+
+    def weight_dtype(self, weights: IntArray) -> DataType:
+        """BIPOLAR."""
+        BIPOLAR.check(weights, "xnor weights")
+        return BIPOLAR
+
+    def check_input(self, dtype: DataType) -> None:
+        """Only BIPOLAR."""
+        if dtype != BIPOLAR:
+            raise DatatypeError(f"kernel xnor takes BIPOLAR inputs, got {dtype.name}; use signed")
+
+    def accumulate(self, x: IntArray, weights: IntArray) -> IntArray:
+        """Return popcounts of equal elements."""
+        return (_exact_product(x, weights) + weights.shape[1]) // 2
+
+    def accumulator_range(self, dtype: DataType, weights: IntArray) -> tuple[int, int]:
+        """Every popcount from 0 to MW is reached."""
+        return 0, int(weights.shape[1])
+
+    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
+        """XNORs are absorbed in the first full adders."""
+        return cost.popcount(simd)
+
+
+class Signed(Kernel):
+    """Integer x {-1, 0, +1}: the accumulator is the sum of added, skipped or subtracted inputs."""
+
+    name = "signed"
+
+    def weight_dtype(self, weights: IntArray) -> DataType:
+        """BIPOLAR if no weight is 0, else INT2."""
+        if np.isin(weights, (-1, 1)).all():
+            return BIPOLAR
+        if not np.isin(weights, (-1, 0, 1)).all():
+            wrong = int(weights[~np.isin(weights, (-1, 0, 1))][0])
+            raise DatatypeError(f"kernel signed takes weights -1, 0, 1, got {wrong}")
+        return signed(2)
+
+    def check_input(self, dtype: DataType) -> None:
+        """Every integer datatype."""
+
+    def accumulate(self, x: IntArray, weights: IntArray) -> IntArray:
+        """Return dot products."""
+        return _exact_product(x, weights)
+
+    def accumulator_range(self, dtype: DataType, weights: IntArray) -> tuple[int, int]:
+        """Return the sum of each weight's extreme, over the worst row on either side."""
+        extremes = np.stack([weights * dtype.min, weights * dtype.max])
+        low = extremes.min(axis=0).sum(axis=1).min()
+        high = extremes.max(axis=0).sum(axis=1).max()
+        return int(low), int(high)
+
+    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
+        """One adder per product, growing up the tree."""
+        total = Cost()
+        terms, bits = simd, dtype.bits + 1
+        while terms > 1:
+            for _ in range(terms // 2):
+                total += cost.adder(bits)
+            terms, bits = (terms + 1) // 2, bits + 1
+        return total + Cost(lut=simd * dtype.bits)
+
+
+def _exact_product(x: IntArray, weights: IntArray) -> IntArray:
+    """Return ``x @ weights.T`` by floating-point BLAS where 53 bits hold every partial sum."""
+    bound = int(np.abs(x).max(initial=0)) * int(np.abs(weights).sum(axis=1).max(initial=0))
+    if bound >= 1 << 53:
+        return np.asarray(x @ weights.T, np.int64)
+    return (x.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64)
+
+
+KERNELS = MappingProxyType({kernel.name: kernel for kernel in (Xnor(), Signed())})

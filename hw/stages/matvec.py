@@ -1,0 +1,216 @@
+"""Stage ``matvec``: matrix-vector product with an exchangeable kernel and optional thresholds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from .. import cost
+from ..cost import Cost
+from ..dtypes import DataType, Encoding, IntArray, smallest_for
+from ..errors import FoldingError, GraphError
+from ..graph import Stage, StreamType
+from ..module import MemoryImage, Module
+from ..packing import pack_words
+from ..schedule import Pipe, Schedule, Thread, table
+from .kernels import KERNELS, Kernel
+from .thresholds import Thresholds
+
+# Weight memory, its output register, the sum of products, the accumulator, the output buffer.
+LATENCY = 5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MatVec(Stage):
+    """Matrix-vector product, folded over ``simd`` synapses and ``pe`` neurons a cycle.
+
+    Neuron fold ``nf`` holds neurons ``nf * pe`` to ``nf * pe + pe - 1``, synapse fold ``sf`` alike.
+    The vector is read while the first neuron fold is computed and replayed for the others; each
+    neuron fold takes ``MW / simd`` cycles and yields one beat of ``pe`` neurons.
+
+    Attributes:
+        weights: Integers, shape ``(MH, MW)``: neurons, synapses.
+        input_dtype: Datatype of a synapse.
+        kernel: Name of the arithmetic, a key of ``KERNELS``.
+        thresholds: Staircase on the accumulators, or None to yield the accumulators.
+        leading: Dimensions before the channels, one vector each.
+        simd: Synapses per cycle; divides MW.
+        pe: Neurons per cycle; divides MH.
+
+    Raises:
+        FoldingError: ``simd`` or ``pe`` does not divide its dimension.
+        DatatypeError: The kernel does not take these inputs or weights.
+        GraphError: Unknown kernel, or thresholds for another number of neurons.
+    """
+
+    kind: ClassVar[str] = "matvec"
+
+    weights: IntArray
+    input_dtype: DataType
+    kernel: str
+    thresholds: Thresholds | None = None
+    leading: tuple[int, ...] = ()
+    simd: int = 1
+    pe: int = 1
+
+    def __post_init__(self) -> None:
+        weights = np.array(self.weights, np.int64)
+        if weights.ndim != 2 or not weights.size:
+            raise GraphError(f"{self.name}: weights must be (MH, MW), got shape {weights.shape}")
+        weights.setflags(write=False)
+        object.__setattr__(self, "weights", weights)
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            raise GraphError(f"{self.name}: a matvec has one input and one output")
+        if self.kernel not in KERNELS:
+            raise GraphError(f"{self.name}: kernel {self.kernel!r} is none of {sorted(KERNELS)}")
+        self.arithmetic.check_input(self.input_dtype)
+        self.arithmetic.weight_dtype(weights)
+        for field, fold, label, size in (
+            ("simd", self.simd, "MW", self.synapses),
+            ("pe", self.pe, "MH", self.neurons),
+        ):
+            if fold < 1 or size % fold:
+                raise FoldingError(f"{self.name}: {field}={fold} must divide {label}={size}")
+        if self.thresholds is not None and self.thresholds.channels != self.neurons:
+            raise GraphError(
+                f"{self.name}: thresholds for {self.thresholds.channels} channels, "
+                f"but MH={self.neurons}"
+            )
+
+    @property
+    def neurons(self) -> int:
+        """Rows of the matrix, MH in FINN."""
+        return int(self.weights.shape[0])
+
+    @property
+    def synapses(self) -> int:
+        """Columns of the matrix, MW in FINN."""
+        return int(self.weights.shape[1])
+
+    @property
+    def arithmetic(self) -> Kernel:
+        """The kernel object."""
+        return KERNELS[self.kernel]
+
+    @property
+    def neuron_folds(self) -> int:
+        """Beats out per vector."""
+        return self.neurons // self.pe
+
+    @property
+    def synapse_folds(self) -> int:
+        """Beats in per vector."""
+        return self.synapses // self.simd
+
+    @cached_property
+    def accumulator_range(self) -> tuple[int, int]:
+        """Least and greatest accumulator."""
+        return self.arithmetic.accumulator_range(self.input_dtype, self.weights)
+
+    @property
+    def accumulator_dtype(self) -> DataType:
+        """Narrowest datatype that holds every accumulator."""
+        return smallest_for(*self.accumulator_range)
+
+    @property
+    def input_types(self) -> tuple[StreamType, ...]:
+        """Vectors of MW synapses, ``simd`` lanes."""
+        shape = (*self.leading, self.synapses)
+        return (StreamType(dtype=self.input_dtype, shape=shape, lanes=self.simd),)
+
+    @property
+    def output_types(self) -> tuple[StreamType, ...]:
+        """Vectors of MH accumulators or results, ``pe`` lanes."""
+        dtype = self.thresholds.dtype if self.thresholds else self.accumulator_dtype
+        return (StreamType(dtype=dtype, shape=(*self.leading, self.neurons), lanes=self.pe),)
+
+    def accumulators(self, x: IntArray) -> IntArray:
+        """Return the integers before the thresholds, ``(images, *leading, MH)``."""
+        return self.arithmetic.accumulate(x, self.weights)
+
+    def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        """Return accumulators, through the thresholds where there are some."""
+        (x,) = inputs
+        sums = self.accumulators(x)
+        return (self.thresholds.execute(sums) if self.thresholds else sums,)
+
+    def schedule(self) -> Schedule:
+        """``neuron_folds x synapse_folds`` operations; see the class for which beats they move."""
+        operations = self.neuron_folds * self.synapse_folds
+        last_of_fold = slice(self.synapse_folds - 1, None, self.synapse_folds)
+        thread = Thread(
+            consumes={"s_axis": table(operations, slice(0, self.synapse_folds))},
+            produces={"m_axis": table(operations, last_of_fold)},
+        )
+        return Schedule(
+            threads=(thread,), pipes={"m_axis": Pipe(latency=LATENCY, capacity=self._capacity)}
+        )
+
+    @property
+    def _capacity(self) -> int:
+        """Beats of the output buffer that keep the rate of one beat per neuron fold."""
+        return math.ceil((LATENCY + 1) / self.synapse_folds)
+
+    def cost(self) -> Cost:
+        """Weight memory, input buffer, kernels, accumulators, thresholds, output buffer."""
+        weight_dtype = self.arithmetic.weight_dtype(self.weights)
+        weight_bits = self.pe * self.simd * weight_dtype.bits
+        beat_bits = self.simd * self.input_dtype.bits
+        accumulator_bits = self.accumulator_dtype.bits
+        words = self.neuron_folds * self.synapse_folds
+        total = cost.memory(words, weight_bits) + cost.register(2 * beat_bits + weight_bits)
+        if self.neuron_folds > 1:
+            total += cost.lut_ram(self.synapse_folds, beat_bits) + Cost(lut=beat_bits)
+        for _ in range(self.pe):
+            total += self.arithmetic.cost(self.input_dtype, weight_dtype, self.simd)
+            total += cost.adder(accumulator_bits) + cost.register(2 * accumulator_bits)
+        if self.thresholds is not None:
+            for _ in range(self.pe * self.thresholds.steps):
+                total += cost.adder(accumulator_bits)
+            levels, width = self.thresholds.image(*self.accumulator_range, self.pe)
+            total += cost.memory(len(levels), width)
+        out_bits = self.output_types[0].width_bits
+        if self._capacity > 1:
+            return total + cost.lut_ram(self._capacity, out_bits)
+        return total + cost.register(out_bits)
+
+    def module(self) -> Module:
+        """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
+        weight_dtype = self.arithmetic.weight_dtype(self.weights)
+        blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
+        words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
+        memories = {
+            "WEIGHTS_FILE": MemoryImage(
+                words=pack_words(words, weight_dtype),
+                width_bits=self.pe * self.simd * weight_dtype.bits,
+            )
+        }
+        parameters: dict[str, int | str] = {
+            "KERNEL": self.kernel,
+            "MW": self.synapses,
+            "MH": self.neurons,
+            "SIMD": self.simd,
+            "PE": self.pe,
+            "X_BITS": self.input_dtype.bits,
+            "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
+            "X_BIPOLAR": int(self.input_dtype.encoding is Encoding.BIPOLAR),
+            "W_BITS": weight_dtype.bits,
+            "ACC_BITS": self.accumulator_dtype.bits,
+            "ACC_SIGNED": int(self.accumulator_dtype.encoding is Encoding.SIGNED),
+            "CAPACITY": self._capacity,
+            "OUT_BITS": self.output_types[0].dtype.bits,
+        }
+        if self.thresholds is not None:
+            levels, width = self.thresholds.image(*self.accumulator_range, self.pe)
+            memories["LEVELS_FILE"] = MemoryImage(words=levels, width_bits=width)
+            parameters |= {
+                "STEPS": self.thresholds.steps,
+                "LEVEL_BITS": self.thresholds.level_dtype(*self.accumulator_range).bits,
+                "BASE": self.thresholds.base,
+            }
+        sources = ("dot_xnor", "dot_signed", "popcount", "staircase", "credit_buffer")
+        return Module(name="matvec", parameters=parameters, memories=memories, sources=sources)

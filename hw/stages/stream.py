@@ -1,0 +1,146 @@
+"""Stages ``fifo`` and ``width``: streams stored, and streams cut into other beats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .. import cost
+from ..cost import Cost
+from ..dtypes import IntArray
+from ..errors import FoldingError, GraphError
+from ..graph import Stage, StreamType
+from ..module import Module
+from ..schedule import Pipe, Schedule, Thread, table
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fifo(Stage):
+    """First-in first-out buffer; a beat may leave one cycle after it came.
+
+    Attributes:
+        type: Type of the stream.
+        depth: Beats it holds, >= 1; from 2 on it passes one beat a cycle.
+
+    Raises:
+        GraphError: ``depth`` is below 1.
+    """
+
+    kind: ClassVar[str] = "fifo"
+
+    type: StreamType
+    depth: int
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise GraphError(f"{self.name}: depth={self.depth} must be >= 1")
+
+    @property
+    def input_types(self) -> tuple[StreamType, ...]:
+        """The type."""
+        return (self.type,)
+
+    @property
+    def output_types(self) -> tuple[StreamType, ...]:
+        """The type."""
+        return (self.type,)
+
+    def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        """Return the input."""
+        return inputs
+
+    def schedule(self) -> Schedule:
+        """One beat in and out a cycle, ``depth`` places."""
+        thread = Thread(consumes={"s_axis": table(1, 0)}, produces={"m_axis": table(1, 0)})
+        return Schedule(threads=(thread,), pipes={"m_axis": Pipe(latency=1, capacity=self.depth)})
+
+    def cost(self) -> Cost:
+        """LUT RAM and two counters, or one register."""
+        if self.depth == 1:
+            return cost.register(self.type.width_bits)
+        counter = cost.adder(self.depth.bit_length()) + cost.register(self.depth.bit_length())
+        return cost.lut_ram(self.depth, self.type.width_bits) + counter + counter
+
+    def module(self) -> Module:
+        """``fifo.sv``."""
+        return Module(
+            name="fifo",
+            parameters={"WIDTH": self.type.width_bits, "DEPTH": self.depth},
+            sources=("credit_buffer",),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Width(Stage):
+    """Width converter: the same elements in beats of another number of lanes.
+
+    Attributes:
+        type: Type of the input stream.
+        lanes: Lanes of the output; a multiple or a divisor of those of the input.
+
+    Raises:
+        FoldingError: Neither number of lanes divides the other.
+    """
+
+    kind: ClassVar[str] = "width"
+
+    type: StreamType
+    lanes: int
+
+    def __post_init__(self) -> None:
+        narrow, wide = sorted((self.type.lanes, self.lanes))
+        if narrow < 1 or wide % narrow or narrow == wide:
+            raise FoldingError(
+                f"{self.name}: lanes {self.type.lanes} to {self.lanes}: "
+                "one must be a multiple of the other, and they must differ"
+            )
+
+    @property
+    def is_widening(self) -> bool:
+        """Whether the output beats are wider."""
+        return self.lanes > self.type.lanes
+
+    @property
+    def ratio(self) -> int:
+        """Narrow beats in a wide one."""
+        return max(self.lanes, self.type.lanes) // min(self.lanes, self.type.lanes)
+
+    @property
+    def input_types(self) -> tuple[StreamType, ...]:
+        """The type."""
+        return (self.type,)
+
+    @property
+    def output_types(self) -> tuple[StreamType, ...]:
+        """The type with other lanes."""
+        return (StreamType(dtype=self.type.dtype, shape=self.type.shape, lanes=self.lanes),)
+
+    def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        """Return the input."""
+        return inputs
+
+    def schedule(self) -> Schedule:
+        """One narrow beat a cycle; a wide one with the last of its parts, or with the first."""
+        every = table(self.ratio, slice(None))
+        if self.is_widening:
+            thread = Thread(consumes={"s_axis": every}, produces={"m_axis": table(self.ratio, -1)})
+            return Schedule(threads=(thread,), pipes={"m_axis": Pipe(latency=1, capacity=1)})
+        thread = Thread(consumes={"s_axis": table(self.ratio, 0)}, produces={"m_axis": every})
+        return Schedule(threads=(thread,), pipes={"m_axis": Pipe(latency=1, capacity=2)})
+
+    def cost(self) -> Cost:
+        """Registers for the parts, a small buffer at the output."""
+        wide = max(self.type.width_bits, self.output_types[0].width_bits)
+        narrow = min(self.type.width_bits, self.output_types[0].width_bits)
+        if self.is_widening:
+            return cost.register(2 * wide - narrow)
+        return cost.register(wide) + Cost(lut=wide) + cost.lut_ram(2, narrow)
+
+    def module(self) -> Module:
+        """``width_up.sv`` or ``width_down.sv``."""
+        narrow = min(self.type.width_bits, self.output_types[0].width_bits)
+        return Module(
+            name="width_up" if self.is_widening else "width_down",
+            parameters={"NARROW": narrow, "RATIO": self.ratio},
+            sources=("credit_buffer",),
+        )

@@ -1,0 +1,103 @@
+"""Stage ``threshold``: a staircase per channel on a stream of integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .. import cost
+from ..cost import Cost
+from ..dtypes import DataType, Encoding, IntArray
+from ..errors import FoldingError, GraphError
+from ..graph import Stage, StreamType
+from ..module import MemoryImage, Module
+from ..schedule import Pipe, Schedule, Thread, table
+from .thresholds import Thresholds
+
+LATENCY = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Threshold(Stage):
+    """Thresholds on a stream, ``pe`` channels a cycle.
+
+    Attributes:
+        thresholds: Staircase of each channel.
+        input_dtype: Datatype of the input.
+        leading: Dimensions before the channels, e.g. ``(height, width)``.
+        pe: Channels per cycle; divides the channels.
+
+    Raises:
+        FoldingError: ``pe`` does not divide the channels.
+    """
+
+    kind: ClassVar[str] = "threshold"
+
+    thresholds: Thresholds
+    input_dtype: DataType
+    leading: tuple[int, ...] = ()
+    pe: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            raise GraphError(f"{self.name}: a threshold has one input and one output")
+        channels = self.thresholds.channels
+        if self.pe < 1 or channels % self.pe:
+            raise FoldingError(f"{self.name}: pe={self.pe} must divide channels={channels}")
+
+    @property
+    def input_types(self) -> tuple[StreamType, ...]:
+        """Integers, ``pe`` lanes."""
+        return (self._type(self.input_dtype),)
+
+    @property
+    def output_types(self) -> tuple[StreamType, ...]:
+        """Results of the staircases, ``pe`` lanes."""
+        return (self._type(self.thresholds.dtype),)
+
+    def _type(self, dtype: DataType) -> StreamType:
+        shape = (*self.leading, self.thresholds.channels)
+        return StreamType(dtype=dtype, shape=shape, lanes=self.pe)
+
+    def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        """Return ``thresholds.execute`` of the input."""
+        (x,) = inputs
+        return (self.thresholds.execute(x),)
+
+    def schedule(self) -> Schedule:
+        """One beat in, one beat out, every cycle."""
+        thread = Thread(consumes={"s_axis": table(1, 0)}, produces={"m_axis": table(1, 0)})
+        return Schedule(
+            threads=(thread,), pipes={"m_axis": Pipe(latency=LATENCY, capacity=LATENCY + 1)}
+        )
+
+    def cost(self) -> Cost:
+        """Level memory, one comparator per lane and step, the output buffer."""
+        low, high = self.input_dtype.min, self.input_dtype.max
+        words, width = self.thresholds.image(low, high, self.pe)
+        level_bits = self.thresholds.level_dtype(low, high).bits
+        result_bits = self.pe * self.thresholds.dtype.bits
+        total = cost.memory(len(words), width) + cost.register(self.pe * self.input_dtype.bits)
+        for _ in range(self.pe * self.thresholds.steps):
+            total += cost.adder(level_bits)
+        return total + cost.lut_ram(LATENCY + 1, result_bits)
+
+    def module(self) -> Module:
+        """``threshold.sv``."""
+        low, high = self.input_dtype.min, self.input_dtype.max
+        words, width = self.thresholds.image(low, high, self.pe)
+        return Module(
+            name="threshold",
+            parameters={
+                "CHANNELS": self.thresholds.channels,
+                "PE": self.pe,
+                "X_BITS": self.input_dtype.bits,
+                "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
+                "STEPS": self.thresholds.steps,
+                "LEVEL_BITS": self.thresholds.level_dtype(low, high).bits,
+                "OUT_BITS": self.thresholds.dtype.bits,
+                "BASE": self.thresholds.base,
+            },
+            memories={"LEVELS_FILE": MemoryImage(words=words, width_bits=width)},
+            sources=("staircase", "credit_buffer"),
+        )

@@ -1,0 +1,105 @@
+"""Integer thresholds per channel: what is left of scale, bias, BatchNorm and quantizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dtypes import BIPOLAR, DataType, IntArray, smallest_for
+from ..errors import GraphError
+from ..packing import Bytes, pack_words
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Thresholds:
+    """Per channel, a staircase from an integer to an integer.
+
+    A rising channel yields ``base + sum_j (x >= levels[c, j])``, a falling one
+    ``base + sum_j (x < levels[c, j])``; for BIPOLAR results the sum is 0 or 1 and stands for -1, +1
+    (``base`` is then 0). BatchNorm with positive gamma rises, with negative gamma falls; gamma = 0
+    or a dead channel is a level outside the range of ``x``.
+
+    Attributes:
+        levels: Ascending along the last axis, shape ``(channels, steps)``.
+        is_rising: Direction of each channel, shape ``(channels,)``.
+        base: Smallest result; 0 for BIPOLAR.
+        dtype: Datatype of the result; holds ``base`` to ``base + steps``.
+
+    Raises:
+        GraphError: Shapes differ, levels descend, or the result leaves ``dtype``.
+    """
+
+    levels: IntArray
+    is_rising: NDArray[np.bool_]
+    base: int = 0
+    dtype: DataType = BIPOLAR
+
+    def __post_init__(self) -> None:
+        levels = np.array(self.levels, np.int64)
+        rising = np.array(self.is_rising, np.bool_)
+        if levels.ndim != 2 or levels.shape[1] < 1 or rising.shape != levels.shape[:1]:
+            raise GraphError(
+                f"thresholds: levels {levels.shape} must be (channels, steps) and "
+                f"is_rising {rising.shape} (channels,)"
+            )
+        if (np.diff(levels, axis=1) < 0).any():
+            channel = int(np.argwhere(np.diff(levels, axis=1) < 0)[0, 0])
+            raise GraphError(
+                f"thresholds: levels of channel {channel} must ascend: {levels[channel]}"
+            )
+        top = self.base + levels.shape[1]
+        is_inside = (
+            (self.base, top) == (0, 1)
+            if self.dtype == BIPOLAR
+            else self.dtype.min <= self.base and top <= self.dtype.max
+        )
+        if not is_inside:
+            raise GraphError(
+                f"thresholds: results {self.base} to {top} are not in {self.dtype.name}"
+            )
+        for array in (levels, rising):
+            array.setflags(write=False)
+        object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "is_rising", rising)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.levels.shape[0])
+
+    @property
+    def steps(self) -> int:
+        """Number of levels of a channel."""
+        return int(self.levels.shape[1])
+
+    def execute(self, x: IntArray) -> IntArray:
+        """Return the results for integers ``(..., channels)``, same shape."""
+        count = np.zeros(x.shape, np.int64)
+        for j in range(self.steps):
+            count += x >= self.levels[:, j]
+        count = np.where(self.is_rising, count, self.steps - count)
+        return 2 * count - 1 if self.dtype == BIPOLAR else self.base + count
+
+    def level_dtype(self, low: int, high: int) -> DataType:
+        """Return the datatype of stored levels when ``x`` is in ``low`` to ``high``.
+
+        A level below ``low`` acts as ``low`` (always reached), one above ``high`` as ``high + 1``
+        (never reached), so one more value than ``x`` has is enough.
+        """
+        return smallest_for(low, high + 1)
+
+    def image(self, low: int, high: int, pe: int) -> tuple[Bytes, int]:
+        """Return memory words and their width in bits, one word per fold of ``pe`` channels.
+
+        From the low bits: the levels of lane 0 (level 0 first), of lane 1, ..., then one bit per
+        lane that is 1 for a rising channel.
+        """
+        dtype = self.level_dtype(low, high)
+        words = self.channels // pe
+        codes = dtype.to_codes(np.clip(self.levels, low, high + 1))
+        shifts = np.arange(dtype.bits, dtype=np.uint64)
+        level_bits = ((codes[:, :, None] >> shifts) & np.uint64(1)).reshape(words, -1)
+        bits = np.concatenate([level_bits, self.is_rising.reshape(words, pe)], axis=1)
+        return pack_words(bits.astype(np.int64), smallest_for(0, 1)), int(bits.shape[1])
