@@ -1,0 +1,1 @@
+"""From QONNX to integers, cycles and SystemVerilog; runs without torch."""

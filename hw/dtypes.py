@@ -105,9 +105,10 @@ class DataType:
             wrong |= integers == 0
         if wrong.any():
             index = tuple(int(i) for i in np.argwhere(wrong)[0])
+            members = "or" if self.encoding is Encoding.BIPOLAR else "to"
             raise DatatypeError(
                 f"{where}: element {index} is {array[index]}, which is not in {self.name} "
-                f"({'-1 or 1' if self.encoding is Encoding.BIPOLAR else f'{self.min} to {self.max}'})"
+                f"({self.min} {members} {self.max})"
             )
         return integers
 

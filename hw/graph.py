@@ -272,9 +272,9 @@ class Dataflow:
         values: dict[str, IntArray] = {}
         for (name, kind), array in zip(self.inputs.items(), images, strict=True):
             if np.shape(array)[1:] != kind.shape:
+                want = ", ".join(map(str, kind.shape))
                 raise GraphError(
-                    f"{self.name}: input {name!r} must be (images, {', '.join(map(str, kind.shape))}), "
-                    f"got {np.shape(array)}"
+                    f"{self.name}: input {name!r} must be (images, {want}), got {np.shape(array)}"
                 )
             values[name] = kind.dtype.check(array, f"input {name!r}")
         for stage in self.stages:

@@ -68,7 +68,8 @@ class Xnor(Kernel):
 
     def accumulate(self, x: IntArray, weights: IntArray) -> IntArray:
         """Return popcounts of equal elements."""
-        return (_exact_product(x, weights) + weights.shape[1]) // 2
+        doubled: IntArray = _exact_product(x, weights) + weights.shape[1]
+        return doubled >> 1
 
     def accumulator_range(self, dtype: DataType, weights: IntArray) -> tuple[int, int]:
         """Every popcount from 0 to MW is reached."""
