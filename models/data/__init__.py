@@ -1,0 +1,24 @@
+"""Data sets as integer tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from .digits import digits
+from .split import DataSplit, Subset
+
+__all__ = ["DATASETS", "DataSplit", "Subset", "load"]
+
+DATASETS: Mapping[str, Callable[[], DataSplit]] = MappingProxyType({"digits": digits})
+
+
+def load(name: str) -> DataSplit:
+    """Return the data set called ``name``, split the same way on every call.
+
+    Raises:
+        ValueError: ``name`` is unknown; the message lists the known ones.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"data: no data set {name!r}; known: {', '.join(sorted(DATASETS))}")
+    return DATASETS[name]()

@@ -1,0 +1,183 @@
+"""A trained module as one QONNX file with fixed names, and which of its tensors are integers."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import torch
+from brevitas.export import export_qonnx
+from numpy.typing import NDArray
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.util.basic import get_by_name
+from qonnx.util.cleanup import cleanup_model
+from torch import nn
+
+from .golden import IntegerPoint, PointKind
+
+Exporter = Literal["torchscript", "dynamo"]
+
+EXPORTERS: dict[str, dict[str, Any]] = {
+    "torchscript": {"dynamo": False, "opset_version": 13},
+    "dynamo": {"dynamo": True, "optimize": True, "verbose": False},
+}
+_LAYER_OPS = {"MatMul", "Gemm", "Conv"}
+_QUANT_OPS = {"BipolarQuant", "Quant", "Trunc", "FloatQuant", "MultiThreshold"}
+
+
+def to_qonnx(
+    net: nn.Module, shape: tuple[int, ...], input_dtype: str, exporter: Exporter
+) -> ModelWrapper:
+    """Return ``net`` as a cleaned QONNX graph for one image of ``shape``.
+
+    Brevitas exports latent weights under a plain Quant node, so the quantized values are written
+    into a copy first; they are fixed points of the node.
+    """
+    net = copy.deepcopy(net).eval()
+    with torch.no_grad():
+        for module in net.modules():
+            quantizer = getattr(module, "weight_quant", None)
+            if quantizer is not None and quantizer.is_quant_enabled:
+                module.weight.copy_(module.quant_weight().value)
+    with tempfile.TemporaryDirectory() as folder, _quiet_exporter():
+        path = Path(folder) / "raw.onnx"
+        export_qonnx(
+            net, args=torch.zeros(1, *shape), export_path=str(path), **EXPORTERS[exporter]
+        )
+        model = cleanup_model(ModelWrapper(str(path)))
+    model.set_tensor_datatype(model.graph.input[0].name, DataType[input_dtype])
+    _strip_traces(model.model)
+    return model
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hold back torch's remarks about optional packages."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Remove stack traces and file names, which would differ from machine to machine."""
+    model.doc_string = model.graph.doc_string = ""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    graph = model.graph
+    for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+
+
+def name_points(model: ModelWrapper, points: list[IntegerPoint]) -> dict[str, IntegerPoint]:
+    """Return each point under the name of its tensor in the graph, in order of the graph.
+
+    Layers and quantizers are paired with nodes in order of execution; :func:`check_points` proves
+    the pairing.
+
+    Raises:
+        ValueError: The graph has more or fewer layers or quantizers than the module.
+    """
+    data = {model.graph.input[0].name}
+    tensors: dict[PointKind, list[str]] = {kind: [] for kind in PointKind}
+    for node in model.graph.node:
+        if not data.intersection(node.input):
+            continue
+        data.update(node.output)
+        if node.op_type in _LAYER_OPS:
+            tensors[PointKind.ACCUMULATOR].append(node.output[0])
+        elif node.op_type in _QUANT_OPS:
+            tensors[PointKind.ACTIVATION].append(node.output[0])
+    named: dict[str, IntegerPoint] = {}
+    for kind, names in tensors.items():
+        of_kind = [point for point in points if point.kind is kind]
+        if len(of_kind) != len(names):
+            raise ValueError(
+                f"export: the network has {len(of_kind)} {kind.value}s but the graph {len(names)}; "
+                "every layer must run exactly once in forward"
+            )
+        named.update(zip(names, of_kind, strict=True))
+    order = [name for node in model.graph.node for name in node.output if name in named]
+    return {name: named[name] for name in order}
+
+
+def check_points(
+    model: ModelWrapper,
+    points: dict[str, IntegerPoint],
+    images: NDArray[np.float32],
+) -> None:
+    """Check weights, shapes and integers of ``points`` against qonnx' execution of ``images``.
+
+    Args:
+        model: Graph for one image.
+        points: Points by tensor name, with at least as many images as ``images``.
+        images: Shape ``(images, *shape)``.
+
+    Raises:
+        ValueError: Something differs; says which layer, tensor and element.
+    """
+    for index, image in enumerate(images):
+        context = execute_onnx(model, {model.graph.input[0].name: image[None]}, True)
+        for name, point in points.items():
+            if index == 0 and point.weight is not None:
+                _check_weight(model, name, point, context)
+            _check_integers(name, point, index, context[name])
+
+
+def _check_weight(
+    model: ModelWrapper, name: str, point: IntegerPoint, context: dict[str, NDArray[np.float32]]
+) -> None:
+    node = model.find_producer(name)
+    written = context[node.input[1]]
+    attribute = get_by_name(node.attribute, "transB")
+    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not (attribute and attribute.i)):
+        written = written.T
+    assert point.weight is not None
+    if written.shape != point.weight.shape:
+        raise ValueError(
+            f"export: the weight of {point.module!r} has shape {point.weight.shape} "
+            f"but {written.shape} in the file"
+        )
+    wrong = np.argwhere(written != point.weight)
+    if len(wrong):
+        at = tuple(int(i) for i in wrong[0])
+        raise ValueError(
+            f"export: weight {at} of layer {point.module!r} is {point.weight[at]} in torch but "
+            f"{written[at]} in the file; its quantizer must give values that its scale and bit "
+            "width can hold"
+        )
+
+
+def _check_integers(
+    name: str, point: IntegerPoint, image: int, tensor: NDArray[np.float32]
+) -> None:
+    want = point.integers[image]
+    if tensor.shape[1:] != want.shape:
+        raise ValueError(
+            f"export: tensor {name!r} has shape {tensor.shape[1:]} "
+            f"but {point.module!r} gives {want.shape}"
+        )
+    scale = point.scale.reshape(-1, *[1] * (want.ndim - 1)) if point.scale.ndim else point.scale
+    steps = tensor[0].astype(np.float64) / scale
+    # sums of steps that are powers of two are exact in float32, others are off by its rounding
+    is_exact = bool((np.frexp(point.scale)[0] == 0.5).all())
+    wrong = (steps != want) if is_exact else (np.abs(steps - want) > 2.0**-10)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"export: tensor {name!r} element {at} of image {image} is {steps[at]} steps when qonnx "
+            f"executes the file, but {want[at]} in torch at {point.module!r}"
+        )
