@@ -1,0 +1,138 @@
+"""The group ``popshift`` and the commands that build."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ... import __version__
+from ..build import BuildResult, build, run_step
+from ..steps import ALL_STEPS, Step
+from .errors import ReportingGroup
+from .inspect import bench, boards, doctor, systems
+from .terminal import Terminal
+
+_SOURCE = click.argument("source", metavar="CONFIG")
+_OPTIONS = (
+    click.option(
+        "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+        help="Change a key of the configuration: --set train.epochs=3. May be repeated.",
+    ),
+    click.option(
+        "--output", metavar="DIR", type=click.Path(path_type=Path),
+        help="Build in DIR instead of the folder that CONFIG names.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+)  # fmt: skip
+
+
+@click.group(
+    cls=ReportingGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, package_name="popshift")
+def main() -> None:
+    """Multiplier-free neural networks from PyTorch to a proven FPGA bitstream.
+
+    \b
+    popshift build digits-mlp                train, compile, verify, synthesize a packaged example
+    popshift build my.yaml --until verify    the same for your own file, up to the proof in RTL
+    popshift verify build/digits-mlp         compare hardware and software of a build once more
+    popshift doctor                          which tools are here, and how to get the missing ones
+
+    CONFIG is a YAML file, the name of a packaged example, or the folder of a build.
+    """  # noqa: D301 (click wants the character)
+
+
+def _shared(function: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed((_SOURCE, *_OPTIONS)):
+        function = option(function)
+    return function
+
+
+@main.command("build")
+@_shared
+@click.option("--from", "first", metavar="STEP", help="Run STEP and all that follow anew.")
+@click.option("--until", metavar="STEP", help="Stop after STEP.")
+@click.pass_obj
+def build_command(
+    steps: Sequence[Step] | None,
+    source: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    as_json: bool,
+    first: str | None,
+    until: str | None,
+) -> None:
+    """Run every step of CONFIG that is not up to date, and print a summary.
+
+    The steps are train, export, compile, simulate, rtl, verify, synth, netlist, report. An
+    interrupted build goes on where it was when the same command is given again.
+
+    \b
+    popshift build digits-mlp
+    popshift build digits-mlp --until verify --output out/digits
+    popshift build my.yaml --set hardware.fps=50000 --from compile
+    """  # noqa: D301 (click wants the character)
+    with Terminal(quiet=as_json) as terminal:
+        result = build(
+            source,
+            overrides=overrides,
+            output=output,
+            first=first,
+            until=until,
+            observer=terminal,
+            steps=steps or ALL_STEPS,
+        )
+    _print(result, as_json)
+
+
+def _step_command(step: Step) -> click.Command:
+    def run(source: str, overrides: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+        steps: Sequence[Step] = click.get_current_context().obj or ALL_STEPS
+        with Terminal(quiet=as_json) as terminal:
+            result = run_step(
+                source, step.name, overrides=overrides, output=output, observer=terminal,
+                steps=steps,
+            )  # fmt: skip
+        _print(result, as_json)
+
+    text = (
+        f"{step.summary[0].upper()}{step.summary[1:]}.\n\n"
+        "Runs this step anew, and before it those that it needs and that never finished; the "
+        "files of finished steps are taken as they are.\n\n"
+        f"\b\npopshift {step.name} digits-mlp\npopshift {step.name} build/digits-mlp"
+    )
+    return main.command(step.name, help=text)(_shared(run))
+
+
+for _step in ALL_STEPS:
+    _step_command(_step)
+for _command in (doctor, boards, systems, bench):
+    main.add_command(_command)
+
+
+def _print(result: BuildResult, as_json: bool) -> None:
+    ran_report = any(run.name == "report" for run in result.steps)
+    report = result.report if ran_report else None
+    if as_json:
+        shown: dict[str, Any] = {
+            "folder": str(result.folder),
+            "steps": [asdict(run) for run in result.steps],
+            "report": report,
+        }
+        click.echo(json.dumps(shown, indent=1))
+        return
+    for run in result.steps:
+        did = f"{run.seconds:.1f} s" if run.status == "ran" else "unchanged"
+        click.echo(f"{run.name:9} {did}")
+    if report is not None:
+        from ..report.summary import summary  # noqa: PLC0415 (rich is slow to load)
+
+        click.echo(summary(report))
+        click.echo(f"report: {result.folder / 'report.html'}")

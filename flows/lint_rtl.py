@@ -1,0 +1,67 @@
+"""Lint of the handwritten SystemVerilog: ``python -m popshift.flows.lint_rtl``.
+
+Every module of ``hw/rtl`` is its own top level once, with the folder as library.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from ..hw.errors import PopshiftError
+from .tools import find_tool
+
+
+def lint(source: Path, library: Path) -> list[str]:
+    """Return what Verilator has to say about a module, nothing if it is clean.
+
+    Args:
+        source: File of the module, which is named as the module.
+        library: Folder in which the modules that it instantiates are found.
+
+    Raises:
+        ToolNotFoundError: There is no Verilator.
+    """
+    tool = find_tool("verilator")
+    done = subprocess.run(
+        [
+            *tool.command, "--lint-only", "--quiet", "-Wall", "-sv", "--top-module", source.stem,
+            "-y", str(library), str(source),
+        ],
+        env={**os.environ, **tool.environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    if done.returncode and not said:
+        said = [f"verilator ended with exit status {done.returncode}"]
+    return said
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Lint every module of a folder, by default those of the package; return the exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    folder = Path(given[0] if given else str(resources.files("popshift.hw") / "rtl"))
+    sources = sorted(folder.glob("*.sv"))
+    if not sources:
+        print(f"{folder}: holds no .sv file", file=sys.stderr)
+        return 2
+    failed = 0
+    for source in sources:
+        try:
+            said = lint(source, folder)
+        except PopshiftError as error:
+            print(error, file=sys.stderr)
+            return 2
+        print(f"{source.stem:20} {'clean' if not said else 'FAILED'}", flush=True)
+        failed += bool(said)
+        for line in said:
+            print(f"  {line}")
+    print(f"{len(sources)} modules, {failed} with warnings")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The report of a build: ``report.json``, ``report.html``, a table on the terminal."""

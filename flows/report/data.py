@@ -1,0 +1,119 @@
+"""``report.json``: what a build says about itself, collected from the files of its steps."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import __version__
+from ...hw import storage
+from ..config import Config
+from ..tools import tool_report
+
+_PACKAGES = ("torch", "brevitas", "qonnx", "onnx", "numpy", "numba")
+
+
+def collect(folder: Path, config: Config, steps: tuple[str, ...]) -> dict[str, Any]:
+    """Return the report of the build in ``folder``.
+
+    What a build has not measured is None: the accuracy of a float twin that was not trained, the
+    resources and the bitstream where synthesis is turned off.
+
+    Args:
+        folder: Build folder whose steps before the report have finished.
+        config: Configuration of the build.
+        steps: Names of these steps, in order.
+    """
+    verify = _read(folder / "verify.json")
+    return {
+        "model": _model(folder, config),
+        "verify": {"stages": verify["stages"], "passed": verify["passed"]},
+        "timing": _timing(folder, verify),
+        "resources": _resources(folder, config),
+        "bitstream": _bitstream(folder),
+        "steps": [
+            {"name": name, "seconds": _read(folder / "steps" / f"{name}.json")["seconds"]}
+            for name in steps
+        ],
+        "tools": tool_versions(),
+    }
+
+
+def accuracy(predictions: NDArray[np.integer[Any]], labels: NDArray[np.integer[Any]]) -> float:
+    """Return the share of images whose predicted class is their label, 0 to 1."""
+    return float(np.mean(predictions == labels))
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the versions of the tools and packages that determine a build, of those found."""
+    versions = {"popshift": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        versions[package] = importlib.metadata.version(package)
+    return versions | {tool.name: tool.version for tool in tool_report() if tool.version}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return data
+
+
+def _model(folder: Path, config: Config) -> dict[str, Any]:
+    training = _read(folder / "training.json") if (folder / "training.json").is_file() else {}
+    quantized = hardware = None
+    with np.load(folder / "golden.npz") as golden, np.load(folder / "answers.npz") as answers:
+        if "label" in golden:
+            labels = golden["label"]
+            quantized = accuracy(golden["prediction"], labels)
+            # Verification may have been asked for on a part of the images only.
+            hardware = accuracy(answers["prediction"], labels[: len(answers["prediction"])])
+    return {
+        "name": config.name,
+        "accuracy_float": training.get("accuracy_float"),
+        "accuracy_quantized": quantized,
+        "accuracy_hardware": hardware,
+    }
+
+
+def _timing(folder: Path, verify: Mapping[str, Any]) -> dict[str, Any]:
+    timing = _read(folder / "timing.json")
+    mismatches = [stage["cycle_mismatches"] for stage in verify["stages"]]
+    compared = [count for count in mismatches if count is not None]
+    return {
+        "clock_mhz": timing["clock_mhz"],
+        "initiation_interval_cycles": timing["initiation_interval_cycles"],
+        "latency_cycles": timing["latency_cycles"],
+        "fps": timing["fps"],
+        "simulated_cycles_equal_rtl": bool(compared) and not any(compared),
+    }
+
+
+def _resources(folder: Path, config: Config) -> dict[str, Any]:
+    cost = storage.load(folder).cost()
+    estimated = {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
+    measured = dict.fromkeys(("lut", "ff", "bram", "dsp"))
+    if not (folder / "synth.json").is_file():
+        return {"target": None, **measured, "estimated": estimated}
+    synth = _read(folder / "synth.json")
+    return {
+        "target": config.synth.board,
+        **{name: synth[name] for name in measured},
+        "estimated": estimated,
+        "also_fits": synth["also_fits"],
+    }
+
+
+def _bitstream(folder: Path) -> dict[str, Any] | None:
+    if not (folder / "synth.json").is_file():
+        return None
+    synth = _read(folder / "synth.json")
+    bitstream = {name: synth[name] for name in ("file", "sha256", "device", "fmax_mhz")}
+    if (folder / "netlist.json").is_file():
+        bitstream["netlist"] = _read(folder / "netlist.json")
+    return bitstream

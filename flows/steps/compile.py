@@ -1,0 +1,46 @@
+"""QONNX to a folded dataflow of integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import Config
+from .step import Step, Workspace
+
+
+class Compile(Step):
+    """Reads the model file, folds it for the asked rate, joins the stages, stores the dataflow."""
+
+    name = "compile"
+    summary = "turn the model file into a folded dataflow of integers"
+
+    def settings(self, config: Config) -> Any:
+        """Return the name and the hardware section."""
+        return [config.name, config.hardware.model_dump(mode="json")]
+
+    def reads(self, config: Config) -> tuple[str, ...]:
+        """Return the model file."""
+        return ("model.onnx",)
+
+    def writes(self, config: Config) -> tuple[str, ...]:
+        """Return the dataflow and its weights."""
+        return ("dataflow.json", "dataflow.npz")
+
+    def run(self, work: Workspace) -> None:
+        """Compile."""
+        from ...hw import frontend, storage  # noqa: PLC0415 (onnx and numba are slow to load)
+        from ...hw.passes.connect import connect  # noqa: PLC0415
+        from ...hw.passes.fold import apply_folding, fold  # noqa: PLC0415
+
+        hardware = work.config.hardware
+        name = work.config.name.replace("-", "_")
+        dataflow = frontend.load(work.input("model.onnx"), name=name)
+        if hardware.folding is not None:
+            folding = {stage: part.model_dump() for stage, part in hardware.folding.items()}
+            dataflow = apply_folding(dataflow, folding)
+        elif hardware.fps is not None:
+            dataflow = fold(dataflow, fps=hardware.fps, clock_mhz=hardware.clock_mhz)
+        dataflow = connect(dataflow, fifo_depth=hardware.fifo_depth)
+        storage.save(dataflow, work.staging)
+        for stage in dataflow.stages:
+            work.note(f"{stage.kind:10} {stage.name}: {stage.cost()}")

@@ -1,0 +1,92 @@
+"""Training of the network and of its float twin."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from ..config import Config
+from .step import Step, Workspace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ...models.data import DataSplit
+    from ...models.train import TrainResult
+
+_FLOAT_RECIPE = "float"
+
+
+class Train(Step):
+    """Trains the network of the zoo, and the same network in float for comparison."""
+
+    name = "train"
+    summary = "train the network and its float twin"
+
+    def is_part_of(self, config: Config) -> bool:
+        """Return whether there is something to train: not for an ONNX file of one's own."""
+        return config.model.zoo is not None
+
+    def settings(self, config: Config) -> Any:
+        """Return the data, model and train sections and the seed."""
+        sections = (config.data, config.model, config.train)
+        return [config.seed, *(section.model_dump(mode="json") for section in sections)]
+
+    def reads(self, config: Config) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
+    def writes(self, config: Config) -> tuple[str, ...]:
+        """Return the trained weights and what is known about them."""
+        return ("network.safetensors", "training.json")
+
+    def check(self, config: Config) -> None:
+        """Raise if the data set is unknown or the network refuses its options."""
+        from ...models import data  # noqa: PLC0415 (loads torch)
+        from ..networks import create_network  # noqa: PLC0415
+
+        data.load(config.data.name)
+        create_network(config.model)
+
+    def run(self, work: Workspace) -> None:
+        """Train both; each goes on from its checkpoint after an interruption."""
+        from ...models import data  # noqa: PLC0415 (loads torch)
+        from ..networks import create_network  # noqa: PLC0415
+
+        config = work.config
+        split = data.load(config.data.name)
+        net = create_network(config.model)
+        result = _fit(work, net, split, config.train.recipe, config.train.epochs)
+        shutil.copyfile(
+            work.scratch / f"{config.train.recipe}.safetensors", work.output("network.safetensors")
+        )
+        training: dict[str, Any] = {
+            "accuracy_quantized": result.test_accuracy,
+            "accuracy_float": None,
+        }
+        if config.train.float_epochs:
+            twin = create_network(config.model, weight="float", act="float")
+            result = _fit(work, twin, split, _FLOAT_RECIPE, config.train.float_epochs)
+            training["accuracy_float"] = result.test_accuracy
+        work.output("training.json").write_text(json.dumps(training, indent=1) + "\n", "utf-8")
+
+
+def _fit(
+    work: Workspace, net: nn.Module, split: DataSplit, recipe: str, epochs: int
+) -> TrainResult:
+    from ...models.train import fit  # noqa: PLC0415 (loads torch)
+
+    train = work.config.train
+    return fit(
+        net,
+        split,
+        recipe=recipe,
+        epochs=epochs,
+        batch_size=train.batch_size,
+        lr=train.lr,
+        seed=work.config.seed,
+        checkpoint=work.scratch / f"{recipe}.safetensors",
+        resume=True,
+        progress=False,
+    )
