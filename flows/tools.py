@@ -256,15 +256,26 @@ def run_tool(name: str, args: Sequence[str], cwd: Path, log: Path) -> float:
         BuildError: It failed or could not write; names the exit status, the log and its last error.
     """
     tool = find_tool(name)
+    return run_command(name, [*tool.command, *args], cwd, log, tool.environment)
+
+
+def run_command(
+    name: str, command: Sequence[str], cwd: Path, log: Path, environment: Mapping[str, str]
+) -> float:
+    """Run a program to its end as :func:`run_tool` does, by its command line.
+
+    Raises:
+        BuildError: It failed or could not write; names the exit status, the log and its last error.
+    """
     began = time.perf_counter()
     try:
         with log.open("w") as output:
-            output.write(f"$ {name} {' '.join(args)}\n")
+            output.write(f"$ {name} {' '.join(command)}\n")
             output.flush()
             child = subprocess.Popen(
-                [*tool.command, *args],
+                command,
                 cwd=cwd,
-                env={**os.environ, **tool.environment},
+                env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -299,12 +310,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def last_error(log: Path) -> str:
     """Return the last line of a log that speaks of an error, or its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[1:]]
-    lines = [line for line in lines if line]
-    # A build tool's closing line ("2 errors generated") says less than what it counts.
-    errors = [
-        line
-        for line in lines
-        if re.search(r"\berror\b", line, re.IGNORECASE)
-        and not re.search(r"exiting due to|errors? generated|returned 1 exit", line, re.IGNORECASE)
-    ]
+    # A build tool's closing line ("Exiting due to 2 errors") says less than what it counts.
+    closing = re.compile(r"exiting due to|errors? generated|returned 1 exit", re.IGNORECASE)
+    lines = [line for line in lines if line and not closing.search(line)]
+    errors = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
     return (errors or lines or ["no output"])[-1]

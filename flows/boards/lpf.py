@@ -1,0 +1,22 @@
+"""Pin and clock constraints in Lattice's LPF, as nextpnr-ecp5 reads it."""
+
+from __future__ import annotations
+
+from .board import Board, Pin
+
+
+def lpf(board: Board) -> str:
+    """Return the constraint file of the board's top level."""
+    lines = [
+        f"SYSCONFIG {board.system};",
+        f'FREQUENCY PORT "clk" {board.clock_mhz:g} MHZ;',
+    ]
+    for port, pin in board.ports.items():
+        lines.append(f'LOCATE COMP "{port}" SITE "{pin.site}";')
+        lines.append(f'IOBUF PORT "{port}" {_buffer(board, pin)};')
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _buffer(board: Board, pin: Pin) -> str:
+    drive = "" if pin.drive_ma is None else f" DRIVE={pin.drive_ma}"
+    return f"PULLMODE={pin.pull} IO_TYPE={board.io_type}{drive}"
