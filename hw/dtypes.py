@@ -112,6 +112,12 @@ class DataType:
             )
         return integers
 
+    def random(self, shape: tuple[int, ...], rng: np.random.Generator) -> IntArray:
+        """Return integers drawn evenly from the set."""
+        if self.encoding is Encoding.BIPOLAR:
+            return 2 * rng.integers(0, 2, shape) - 1
+        return rng.integers(self.min, self.max, shape, endpoint=True)
+
     def to_codes(self, values: IntArray) -> NDArray[np.uint64]:
         """Return the unsigned bit patterns of integers of this set (same shape)."""
         if self.encoding is Encoding.BIPOLAR:

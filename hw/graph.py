@@ -61,6 +61,10 @@ class StreamType:
         """Bits of ``tdata``."""
         return self.lanes * self.dtype.bits
 
+    def with_lanes(self, lanes: int) -> StreamType:
+        """Return the same images cut into beats of ``lanes`` elements."""
+        return replace(self, lanes=lanes)
+
     def to_beats(self, images: IntArray) -> Bytes:
         """Return packed beats, shape ``(images * beats, bytes)``, of ``(images, *shape)``."""
         return pack_words(images.reshape(-1, self.lanes), self.dtype)
@@ -115,6 +119,24 @@ class Stage(ABC):
     @abstractmethod
     def module(self) -> Module:
         """Return the SystemVerilog module, its parameters and its memory images."""
+
+    @classmethod
+    @abstractmethod
+    def random(cls, name: str, rng: np.random.Generator) -> Self:
+        """Return a stage with small random parameters, for the conformance suite.
+
+        Its input streams are called ``<name>_x<i>``, its output streams ``<name>_y<i>``.
+        """
+
+    def stimulus(self, images: int, rng: np.random.Generator) -> tuple[IntArray, ...]:
+        """Return inputs for the conformance suite: both ends of the range, then random."""
+        arrays = []
+        for kind in self.input_types:
+            values = kind.dtype.random((images, *kind.shape), rng)
+            for image, end in enumerate((kind.dtype.min, kind.dtype.max)[:images]):
+                values[image] = end
+            arrays.append(values)
+        return tuple(arrays)
 
     @property
     def input_ports(self) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from .. import cost
 from ..cost import Cost
-from ..dtypes import DataType, Encoding, IntArray, smallest_for
+from ..dtypes import DataType, Encoding, IntArray, signed, smallest_for, unsigned
 from ..errors import FoldingError, GraphError
 from ..graph import Stage, StreamType
 from ..module import Module
@@ -68,6 +70,21 @@ class Argmax(Stage):
         )
         pipe = Pipe(latency=LATENCY, capacity=-(-(LATENCY + 1) // folds))
         return Schedule(threads=(thread,), pipes={"m_axis": pipe})
+
+    @classmethod
+    def random(cls, name: str, rng: np.random.Generator) -> Argmax:
+        """1 to 20 classes; few bits, so that equal elements are common."""
+        pe = int(rng.integers(1, 5))
+        bits = int(rng.integers(1, 6))
+        return cls(
+            name=name,
+            inputs=(f"{name}_x0",),
+            outputs=(f"{name}_y0",),
+            classes=pe * int(rng.integers(1, 6)),
+            input_dtype=(unsigned, signed)[rng.integers(0, 2)](bits),
+            leading=((), (2,))[rng.integers(0, 2)],
+            pe=pe,
+        )
 
     def cost(self) -> Cost:
         """One comparator and multiplexer per lane."""

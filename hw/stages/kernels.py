@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import BIPOLAR, DataType, IntArray, signed
+from ..dtypes import BIPOLAR, DataType, IntArray, signed, unsigned
 from ..errors import DatatypeError
 
 
@@ -44,6 +44,10 @@ class Kernel(ABC):
         """Return the least and greatest accumulator, from the actual weights."""
 
     @abstractmethod
+    def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
+        """Return a random input datatype and weights ``(MH, MW)`` that the kernel takes."""
+
+    @abstractmethod
     def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
         """Return the cost of one PE's ``simd`` products and their sum."""
 
@@ -74,6 +78,10 @@ class Xnor(Kernel):
     def accumulator_range(self, dtype: DataType, weights: IntArray) -> tuple[int, int]:
         """Every popcount from 0 to MW is reached."""
         return 0, int(weights.shape[1])
+
+    def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
+        """BIPOLAR inputs and weights."""
+        return BIPOLAR, BIPOLAR.random(shape, rng)
 
     def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
         """XNORs are absorbed in the first full adders."""
@@ -107,6 +115,13 @@ class Signed(Kernel):
         low = extremes.min(axis=0).sum(axis=1).min()
         high = extremes.max(axis=0).sum(axis=1).max()
         return int(low), int(high)
+
+    def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
+        """BIPOLAR, unsigned or signed inputs; bipolar or ternary weights."""
+        bits = int(rng.integers(1, 9))
+        dtype = (BIPOLAR, unsigned(bits), signed(bits))[rng.integers(0, 3)]
+        members = ((-1, 1), (-1, 0, 1), (1, 0))[rng.integers(0, 3)]
+        return dtype, rng.choice(np.array(members, np.int64), shape)
 
     def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
         """One adder per product, growing up the tree."""

@@ -150,6 +150,39 @@ class MatVec(Stage):
             threads=(thread,), pipes={"m_axis": Pipe(latency=LATENCY, capacity=self._capacity)}
         )
 
+    @classmethod
+    def random(cls, name: str, rng: np.random.Generator) -> MatVec:
+        """Up to 5 x 6 folds, either kernel, with or without thresholds."""
+        simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 5))
+        shape = (pe * int(rng.integers(1, 7)), simd * int(rng.integers(1, 6)))
+        kernel = str(rng.choice(sorted(KERNELS)))
+        input_dtype, weights = KERNELS[kernel].random(shape, rng)
+        stage = cls(
+            name=name,
+            inputs=(f"{name}_x0",),
+            outputs=(f"{name}_y0",),
+            weights=weights,
+            input_dtype=input_dtype,
+            kernel=kernel,
+            leading=((), (3,))[rng.integers(0, 2)],
+            simd=simd,
+            pe=pe,
+        )
+        if rng.random() < 1 / 3:
+            return stage
+        samples = stage.accumulators(input_dtype.random((16, stage.synapses), rng))
+        return stage.with_(thresholds=Thresholds.random(samples, rng))
+
+    def stimulus(self, images: int, rng: np.random.Generator) -> tuple[IntArray, ...]:
+        """Every second image drives one neuron to its greatest or least accumulator."""
+        (x,) = super().stimulus(images, rng)
+        low, high = self.input_dtype.min, self.input_dtype.max
+        for image in range(0, images, 2):
+            row = self.weights[rng.integers(0, self.neurons)]
+            greatest = np.where(row > 0, high, low)
+            x[image] = greatest if image % 4 else low + high - greatest
+        return (x,)
+
     @property
     def _capacity(self) -> int:
         """Beats of the output buffer that keep the rate of one beat per neuron fold."""

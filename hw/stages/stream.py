@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from .. import cost
 from ..cost import Cost
-from ..dtypes import IntArray
+from ..dtypes import BIPOLAR, IntArray, signed
 from ..errors import FoldingError, GraphError
 from ..graph import Stage, StreamType
 from ..module import Module
@@ -53,6 +55,15 @@ class Fifo(Stage):
         """One beat in and out a cycle, ``depth`` places."""
         thread = Thread(consumes={"s_axis": table(1, 0)}, produces={"m_axis": table(1, 0)})
         return Schedule(threads=(thread,), pipes={"m_axis": Pipe(latency=1, capacity=self.depth)})
+
+    @classmethod
+    def random(cls, name: str, rng: np.random.Generator) -> Fifo:
+        """Depth 1 to 9."""
+        kind = _random_type(rng, lanes=int(rng.integers(1, 5)))
+        depth = int(rng.integers(1, 10))
+        return cls(
+            name=name, inputs=(f"{name}_x0",), outputs=(f"{name}_y0",), type=kind, depth=depth
+        )
 
     def cost(self) -> Cost:
         """LUT RAM and two counters, or one register."""
@@ -113,7 +124,7 @@ class Width(Stage):
     @property
     def output_types(self) -> tuple[StreamType, ...]:
         """The type with other lanes."""
-        return (StreamType(dtype=self.type.dtype, shape=self.type.shape, lanes=self.lanes),)
+        return (self.type.with_lanes(self.lanes),)
 
     def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         """Return the input."""
@@ -127,6 +138,17 @@ class Width(Stage):
             return Schedule(threads=(thread,), pipes={"m_axis": Pipe(latency=1, capacity=1)})
         thread = Thread(consumes={"s_axis": table(self.ratio, 0)}, produces={"m_axis": every})
         return Schedule(threads=(thread,), pipes={"m_axis": Pipe(latency=1, capacity=2)})
+
+    @classmethod
+    def random(cls, name: str, rng: np.random.Generator) -> Width:
+        """Either direction, ratio 2 to 6."""
+        narrow = int(rng.integers(1, 4))
+        wide = narrow * int(rng.integers(2, 7))
+        before, after = ((narrow, wide), (wide, narrow))[rng.integers(0, 2)]
+        kind = _random_type(rng, lanes=wide).with_lanes(before)
+        return cls(
+            name=name, inputs=(f"{name}_x0",), outputs=(f"{name}_y0",), type=kind, lanes=after
+        )
 
     def cost(self) -> Cost:
         """Registers for the parts, a small buffer at the output."""
@@ -144,3 +166,11 @@ class Width(Stage):
             parameters={"NARROW": narrow, "RATIO": self.ratio},
             sources=("credit_buffer",),
         )
+
+
+def _random_type(rng: np.random.Generator, *, lanes: int) -> StreamType:
+    """Return a stream of 1 to 8 beats of ``lanes`` elements, up to 6 bits each."""
+    dtype = (BIPOLAR, signed(int(rng.integers(1, 7))))[rng.integers(0, 2)]
+    channels = lanes * int(rng.integers(1, 5))
+    leading = ((), (2,))[rng.integers(0, 2)]
+    return StreamType(dtype=dtype, shape=(*leading, channels), lanes=lanes)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from .. import cost
 from ..cost import Cost
-from ..dtypes import DataType, Encoding, IntArray
+from ..dtypes import DataType, Encoding, IntArray, signed, unsigned
 from ..errors import FoldingError, GraphError
 from ..graph import Stage, StreamType
 from ..module import MemoryImage, Module
@@ -41,6 +43,8 @@ class Threshold(Stage):
     def __post_init__(self) -> None:
         if len(self.inputs) != 1 or len(self.outputs) != 1:
             raise GraphError(f"{self.name}: a threshold has one input and one output")
+        if self.input_dtype.encoding is Encoding.BIPOLAR:
+            raise GraphError(f"{self.name}: thresholds take integers, not BIPOLAR")
         channels = self.thresholds.channels
         if self.pe < 1 or channels % self.pe:
             raise FoldingError(f"{self.name}: pe={self.pe} must divide channels={channels}")
@@ -69,6 +73,22 @@ class Threshold(Stage):
         thread = Thread(consumes={"s_axis": table(1, 0)}, produces={"m_axis": table(1, 0)})
         return Schedule(
             threads=(thread,), pipes={"m_axis": Pipe(latency=LATENCY, capacity=LATENCY + 1)}
+        )
+
+    @classmethod
+    def random(cls, name: str, rng: np.random.Generator) -> Threshold:
+        """1 to 24 channels, any integer input up to 9 bits."""
+        pe, folds = int(rng.integers(1, 5)), int(rng.integers(1, 7))
+        dtype = (unsigned, signed)[rng.integers(0, 2)](int(rng.integers(1, 10)))
+        samples = dtype.random((16, pe * folds), rng)
+        return cls(
+            name=name,
+            inputs=(f"{name}_x0",),
+            outputs=(f"{name}_y0",),
+            thresholds=Thresholds.random(samples, rng),
+            input_dtype=dtype,
+            leading=((), (2, 3))[rng.integers(0, 2)],
+            pe=pe,
         )
 
     def cost(self) -> Cost:

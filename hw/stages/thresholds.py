@@ -64,6 +64,28 @@ class Thresholds:
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "is_rising", rising)
 
+    @classmethod
+    def random(cls, samples: IntArray, rng: np.random.Generator) -> Thresholds:
+        """Return random staircases whose levels are met exactly, always reached or never reached.
+
+        Args:
+            samples: Integers that will be compared, shape ``(n, channels)``.
+            rng: Source of randomness.
+        """
+        steps = int(rng.choice([1, 1, 1, 2, 3, 7]))
+        channels = samples.shape[1]
+        shape = (channels, steps)
+        picks = rng.integers(0, len(samples), shape)
+        levels = samples[picks, np.arange(channels)[:, None]] + rng.integers(0, 2, shape)
+        extreme = rng.random(channels) < 1 / 8
+        levels[extreme] = np.where(rng.random() < 1 / 2, samples.min() - 9, samples.max() + 9)
+        rising = np.asarray(rng.integers(0, 2, channels), np.bool_)
+        base = int(rng.integers(-2, 3))
+        dtype = smallest_for(base, base + steps)
+        if steps == 1 and rng.random() < 2 / 3:
+            base, dtype = 0, BIPOLAR
+        return cls(levels=np.sort(levels, axis=1), is_rising=rising, base=base, dtype=dtype)
+
     @property
     def channels(self) -> int:
         """Number of channels."""

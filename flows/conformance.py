@@ -1,0 +1,107 @@
+"""The conformance suite: every stage with random parameters, RTL against ``execute`` and the clock.
+
+Many stages stand side by side in one top level, each with streams of its own, so that one compiled
+model checks them all. Gaps of the sources and stalls of the sinks are random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..hw.dtypes import IntArray
+from ..hw.emit import RTL_FOLDER, emit
+from ..hw.graph import Dataflow, Stage
+from ..hw.sim import simulate
+from ..hw.stages import STAGES
+from .compare import Comparison, compare_cycles, compare_values
+from .verilate import compile_model
+
+Pattern = list[int]
+
+
+def random_bench(kind: str, count: int, seed: int) -> Dataflow:
+    """Return ``count`` unconnected stages of one kind with random parameters."""
+    rng = np.random.default_rng([seed, *kind.encode()])
+    return bench(tuple(STAGES[kind].random(f"{kind}{i}", rng) for i in range(count)))
+
+
+def bench(stages: Sequence[Stage]) -> Dataflow:
+    """Return a dataflow whose inputs and outputs are all streams of unconnected ``stages``."""
+    inputs = {
+        name: type_
+        for stage in stages
+        for name, type_ in zip(stage.inputs, stage.input_types, strict=True)
+    }
+    outputs = tuple(name for stage in stages for name in stage.outputs)
+    return Dataflow(name="bench", inputs=inputs, outputs=outputs, stages=tuple(stages))
+
+
+def random_patterns(
+    dataflow: Dataflow, rng: np.random.Generator
+) -> tuple[dict[str, Pattern], dict[str, Pattern]]:
+    """Return random source gaps and sink calendars, busy and idle ones mixed."""
+    gaps: dict[str, Pattern] = {}
+    for name in dataflow.inputs:
+        often = rng.choice([0.0, 0.1, 0.5, 0.9])
+        waits = rng.integers(1, 9, int(rng.integers(1, 40)))
+        gaps[name] = [int(w) if rng.random() < often else 0 for w in waits]
+    ready: dict[str, Pattern] = {}
+    for name in dataflow.outputs:
+        often = rng.choice([0.1, 0.5, 0.9, 1.0])
+        calendar = (rng.random(int(rng.integers(1, 40))) < often).astype(int)
+        calendar[rng.integers(0, len(calendar))] = 1
+        ready[name] = calendar.tolist()
+    return gaps, ready
+
+
+def check(
+    dataflow: Dataflow,
+    folder: Path,
+    *,
+    images: int = 24,
+    runs: int = 3,
+    seed: int = 0,
+    rtl_folder: Path = RTL_FOLDER,
+) -> Comparison:
+    """Compare the RTL of ``dataflow`` with its software: once without and then with random stalls.
+
+    Args:
+        dataflow: Stages to check, see :func:`bench`.
+        folder: Receives RTL and compiled model.
+        images: Images per run.
+        runs: Runs, the first one without gaps and stalls.
+        seed: Of stimulus and patterns.
+        rtl_folder: SystemVerilog modules to check.
+
+    Raises:
+        BuildError: The RTL does not compile.
+    """
+    emit(dataflow, folder / "rtl", rtl_folder=rtl_folder)
+    model = compile_model(folder / "rtl", dataflow, folder, optimise="-O0")
+    rng = np.random.default_rng(seed)
+    total = Comparison(elements=0, mismatches=0, first=())
+    for run in range(runs):
+        inputs = _stimulus(dataflow, images, rng)
+        gaps, ready = random_patterns(dataflow, rng) if run else ({}, {})
+        expected = dataflow.execute(*inputs)
+        clock = simulate(dataflow, images=images, gaps=gaps, ready=ready)
+        limit = 2 * clock.total_cycles + 1000
+        rtl = model.run(
+            *inputs, gaps=gaps, ready=ready, max_cycles=limit, seed=int(rng.integers(1, 1 << 30))
+        )
+        total += compare_values(dataflow, expected, rtl.values)
+        total += compare_cycles(dataflow, clock.cycles, rtl.cycles)
+    return total
+
+
+def _stimulus(dataflow: Dataflow, images: int, rng: np.random.Generator) -> list[IntArray]:
+    """Return the stimulus of each input, from the stage that consumes it."""
+    values: dict[str, IntArray] = {}
+    for name in dataflow.inputs:
+        stage = dataflow.consumer(name)
+        if stage is not None and name not in values:
+            values.update(zip(stage.inputs, stage.stimulus(images, rng), strict=True))
+    return [values[name] for name in dataflow.inputs]

@@ -1,0 +1,148 @@
+"""Writes a dataflow as SystemVerilog: the top level, parameters and memory images.
+
+No logic is generated. Every module is a handwritten file of ``hw/rtl``; the top level only
+instantiates them and joins their streams.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import GraphError
+from .graph import Dataflow, Stage, port_names
+from .packing import hex_lines
+
+RTL_FOLDER = Path(__file__).parent / "rtl"
+SOURCES_FILE = "sources.f"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RtlFiles:
+    """What ``emit`` wrote.
+
+    Attributes:
+        folder: Folder of all files.
+        top: Name of the top module.
+        sources: SystemVerilog file names, the top last.
+        images: Memory image file names.
+    """
+
+    folder: Path
+    top: str
+    sources: tuple[str, ...]
+    images: tuple[str, ...]
+
+
+def emit(dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER) -> RtlFiles:
+    """Write ``<name>.sv``, the modules it needs, ``*.hex`` and ``sources.f`` into ``folder``.
+
+    Args:
+        dataflow: Stages and streams.
+        folder: Made if missing; files of the same names are replaced.
+        rtl_folder: Where the handwritten modules are.
+
+    Raises:
+        GraphError: The top level would have the name of a module.
+        OSError: The folder cannot be written.
+    """
+    modules = {stage.name: stage.module() for stage in dataflow.stages}
+    needed = {name for module in modules.values() for name in (module.name, *module.sources)}
+    if dataflow.name in needed:
+        raise GraphError(f"{dataflow.name}: a module has this name; rename the dataflow")
+    folder.mkdir(parents=True, exist_ok=True)
+    images: list[str] = []
+    for stage_name, module in modules.items():
+        for parameter, image in module.memories.items():
+            file = _image_file(stage_name, parameter)
+            (folder / file).write_text(hex_lines(image.words))
+            images.append(file)
+    sources = [f"{name}.sv" for name in sorted(needed)]
+    for source in sources:
+        shutil.copyfile(rtl_folder / source, folder / source)
+    (folder / f"{dataflow.name}.sv").write_text(top_level(dataflow))
+    sources.append(f"{dataflow.name}.sv")
+    (folder / SOURCES_FILE).write_text("".join(f"{source}\n" for source in sources))
+    return RtlFiles(folder=folder, top=dataflow.name, sources=tuple(sources), images=tuple(images))
+
+
+def top_level(dataflow: Dataflow) -> str:
+    """Return the text of the top module: streams as wires, stages as instances."""
+    ends = {}
+    for name, port in zip(dataflow.inputs, port_names("s_axis", len(dataflow.inputs)), strict=True):
+        ends[name] = port
+    for name, port in zip(
+        dataflow.outputs, port_names("m_axis", len(dataflow.outputs)), strict=True
+    ):
+        ends[name] = port
+    ports = ["  input  logic clk,\n  input  logic rst"]
+    wires: list[str] = []
+    joins: list[str] = []
+    for name, kind in dataflow.streams.items():
+        span = f"[{kind.width_bits - 1}:0]"
+        wires.append(
+            f"  logic {span} {name}_tdata {_PROBE};\n"
+            f"  logic {name}_tvalid {_PROBE}, {name}_tready {_PROBE};\n"
+        )
+        if name in dataflow.inputs:
+            port = ends[name]
+            ports.append(
+                f"  input  logic {span} {port}_tdata,\n"
+                f"  input  logic {port}_tvalid,\n"
+                f"  output logic {port}_tready"
+            )
+            joins.append(
+                f"  assign {name}_tdata = {port}_tdata;\n"
+                f"  assign {name}_tvalid = {port}_tvalid;\n"
+                f"  assign {port}_tready = {name}_tready;\n"
+            )
+        if name in dataflow.outputs:
+            port = ends[name]
+            ports.append(
+                f"  output logic {span} {port}_tdata,\n"
+                f"  output logic {port}_tvalid,\n"
+                f"  input  logic {port}_tready"
+            )
+            joins.append(
+                f"  assign {port}_tdata = {name}_tdata;\n"
+                f"  assign {port}_tvalid = {name}_tvalid;\n"
+                f"  assign {name}_tready = {port}_tready;\n"
+            )
+    instances = "\n".join(_instance(stage) for stage in dataflow.stages)
+    return (
+        f"// {dataflow.name}: streams and instances, written by popshift.hw.emit.\n"
+        f"module {dataflow.name} (\n" + ",\n".join(ports) + "\n);\n\n"
+        f"{''.join(wires)}\n{''.join(joins)}\n{instances}\nendmodule\n"
+    )
+
+
+# Verilator keeps a signal with this comment readable; other tools skip it.
+_PROBE = "/*verilator public_flat_rd*/"
+
+
+def _instance(stage: Stage) -> str:
+    module = stage.module()
+    values: dict[str, int | str] = dict(module.parameters)
+    values |= {name: _image_file(stage.name, name) for name in module.memories}
+    connections = [".clk(clk)", ".rst(rst)"]
+    for names, ports in ((stage.inputs, stage.input_ports), (stage.outputs, stage.output_ports)):
+        for stream, port in zip(names, ports, strict=True):
+            connections += [f".{port}_{s}({stream}_{s})" for s in ("tdata", "tvalid", "tready")]
+    return (
+        f"  {module.name} #(\n    {_arguments(values)}\n  ) {stage.name} (\n    "
+        + ",\n    ".join(connections)
+        + "\n  );\n"
+    )
+
+
+def _arguments(values: Mapping[str, int | str]) -> str:
+    return ",\n    ".join(
+        f'.{name}("{value}")' if isinstance(value, str) else f".{name}({value})"
+        for name, value in values.items()
+    )
+
+
+def _image_file(stage: str, parameter: str) -> str:
+    return f"{stage}_{parameter.removesuffix('_FILE').lower()}.hex"

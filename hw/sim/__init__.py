@@ -1,0 +1,5 @@
+"""Cycles of a dataflow, exactly."""
+
+from .clock import Trace, simulate
+
+__all__ = ["Trace", "simulate"]
