@@ -1,0 +1,149 @@
+"""Islands: an integer per channel and the float functions between it and the next quantizer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dtypes import BIPOLAR, DataType, IntArray
+from .functions import F64, Directions, Function, Kind, at, multiply
+
+ALL = slice(None)
+
+# A float32 operation rounds by at most half a unit in the last place; the runtimes' own tanh,
+# sigmoid and BatchNorm factor are off by a few more.
+ROUNDING = 4 * 2.0**-24
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Undeclared:
+    """A graph input whose integers are not known yet: the first quantizer decides.
+
+    Attributes:
+        tensor: Name in the file.
+        shape: Shape with the batch first.
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Constant:
+    """A tensor known now.
+
+    Attributes:
+        values: What a runtime would compute, in its datatype.
+        integers: ``values == scale * integers`` if the tensor went through a quantizer, else None.
+        scale: Scale of each element, of the shape of ``integers``.
+    """
+
+    values: NDArray[np.generic]
+    integers: IntArray | None = None
+    scale: F64 | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Island:
+    """A tensor that depends, channel by channel, on one integer of a stream.
+
+    ``tensor = functions(scale * (multiplier * stream + offset))``. Without functions it is an
+    *integer point*. An image is a vector: its elements in row-major order are the channels.
+
+    Attributes:
+        stream: Name of the stream of integers.
+        dtype: Datatype of the stream.
+        low: Least integer of the stream.
+        high: Greatest integer of the stream.
+        shape: Shape of the tensor in the file, the batch first.
+        scale: One value or one per channel.
+        multiplier: Integer factor, e.g. 2 for popcounts.
+        offset: Integer term, e.g. -K for popcounts of K products.
+        functions: Applied in order.
+        matvec: Name of the matvec that yields the stream as accumulators; "" if it is none.
+    """
+
+    stream: str
+    dtype: DataType
+    low: int
+    high: int
+    shape: tuple[int, ...]
+    scale: F64
+    multiplier: int = 1
+    offset: int = 0
+    functions: tuple[Function, ...] = ()
+    matvec: str = ""
+
+    @property
+    def channels(self) -> int:
+        """Elements of an image."""
+        return math.prod(self.shape[1:])
+
+    def then(self, *functions: Function) -> Self:
+        """Return the island with further functions."""
+        return replace(self, functions=(*self.functions, *functions))
+
+    @property
+    def members(self) -> IntArray:
+        """Every integer that the stream can hold, ascending."""
+        if self.dtype == BIPOLAR:
+            return np.array([-1, 1], np.int64)
+        return np.arange(self.low, self.high + 1, dtype=np.int64)
+
+    @property
+    def direction(self) -> Directions | None:
+        """Per channel +1, -1 or 0 if every function is monotone, else None."""
+        total = np.sign(self.scale * self.multiplier).astype(np.int8)
+        for function in self.functions:
+            if function.direction is None:
+                return None
+            total = total * function.direction
+        return np.broadcast_to(total, (self.channels,))
+
+    def evaluate(self, x: IntArray, channels: slice = ALL) -> F64:
+        """Return the tensor in float64 for integers ``(n, channels)`` or ``(n, 1)``."""
+        points = (self.multiplier * x + self.offset).astype(np.float64)
+        value = points * at(self.scale, channels)
+        for function in self.functions:
+            value = np.asarray(function(value, channels), np.float64)
+        return value
+
+    def evaluate_in_float32(self, x: IntArray) -> tuple[F64, NDArray[np.float32], F64]:
+        """Return the tensor in float64, in float32, and a bound of the float32 rounding error.
+
+        The bound counts one rounding per operation of the file, the sum of products as one; it is 0
+        as long as float32 is exact.
+        """
+        points = self.multiplier * x + self.offset
+        exact = points.astype(np.float64)
+        single = points.astype(np.float32)
+        error = np.abs(single - exact)
+        for function in (multiply("", self.scale), *self.functions):
+            exact = np.asarray(function(exact, ALL), np.float64)
+            with np.errstate(over="ignore", invalid="ignore"):
+                single = np.asarray(function(single, ALL), np.float32)
+                is_exact = (error == 0) & (single == exact)
+            error = np.where(is_exact, 0.0, function.gain * error + ROUNDING * np.abs(exact))
+        return exact, single, error
+
+    def affine(self) -> tuple[F64, F64] | None:
+        """Return factor and term on the stream's integers, or None if a function is not affine.
+
+        Each has shape ``(channels,)``.
+        """
+        factor, term = self.scale * self.multiplier, self.scale * self.offset
+        for function in self.functions:
+            if function.kind is Kind.OTHER:
+                return None
+            (parameter,) = function.parameters
+            if function.kind is Kind.ADD:
+                term = term + parameter
+            else:
+                change = np.multiply if function.kind is Kind.MULTIPLY else np.divide
+                factor, term = change(factor, parameter), change(term, parameter)
+        shape = (self.channels,)
+        return np.broadcast_to(factor, shape), np.broadcast_to(term, shape)

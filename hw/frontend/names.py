@@ -1,0 +1,60 @@
+"""Names of the model file made into SystemVerilog identifiers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MAX_LENGTH = 40
+
+# IEEE 1800-2017, annex B.
+_KEYWORD_LIST = """
+accept_on alias always always_comb always_ff always_latch and assert assign assume automatic
+before begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle
+checker class clocking cmos config const constraint context continue cover covergroup coverpoint
+cross deassign default defparam design disable dist do edge else end endcase endchecker endclass
+endclocking endconfig endfunction endgenerate endgroup endinterface endmodule endpackage
+endprimitive endprogram endproperty endsequence endspecify endtable endtask enum event eventually
+expect export extends extern final first_match for force foreach forever fork forkjoin function
+generate genvar global highz0 highz1 if iff ifnone ignore_bins illegal_bins implements implies
+import incdir include initial inout input inside instance int integer interconnect interface
+intersect join join_any join_none large let liblist library local localparam logic longint
+macromodule matches medium modport module nand negedge nettype new nexttime nmos nor
+noshowcancelled not notif0 notif1 null or output package packed parameter pmos posedge primitive
+priority program property protected pull0 pull1 pulldown pullup pulsestyle_ondetect
+pulsestyle_onevent pure rand randc randcase randsequence rcmos real realtime ref reg reject_on
+release repeat restrict return rnmos rpmos rtran rtranif0 rtranif1 s_always s_eventually
+s_nexttime s_until s_until_with scalared sequence shortint shortreal showcancelled signed small
+soft solve specify specparam static string strong strong0 strong1 struct super supply0 supply1
+sync_accept_on sync_reject_on table tagged task this throughout time timeprecision timeunit tran
+tranif0 tranif1 tri tri0 tri1 triand trior trireg type typedef union unique unique0 unsigned until
+until_with untyped use uwire var vectored virtual void wait wait_order wand weak weak0 weak1 while
+wildcard wire with within wor xnor xor
+"""
+
+# Every module has the ports clk and rst.
+_RESERVED = frozenset([*_KEYWORD_LIST.split(), "clk", "rst"])
+
+
+def is_identifier(name: str) -> bool:
+    """Return whether ``name`` is a SystemVerilog identifier and no keyword."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and name not in _RESERVED
+
+
+def identifier(text: str, taken: Iterable[str] = ()) -> str:
+    """Return a lower-case SystemVerilog identifier for ``text`` that is not in ``taken``.
+
+    >>> identifier("/fc.0/MatMul_output_0"), identifier("input"), identifier("x", ["x"])
+    ('fc_0_matmul_output_0', 'input_x', 'x_2')
+    """
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:MAX_LENGTH].strip("_")
+    if not name or name[0].isdigit():
+        name = f"x{name}"
+    if name in _RESERVED:
+        name = f"{name}_x"
+    used = set(taken)
+    unique, count = name, 1
+    while unique in used:
+        count += 1
+        unique = f"{name}_{count}"
+    return unique

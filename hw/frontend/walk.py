@@ -1,0 +1,171 @@
+"""The state of one walk over a graph, and what every handler of a node may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dtypes import DataType
+from ..errors import ModelFileError, UnsupportedOpError
+from ..graph import Origin, Stage, StreamType
+from .functions import F64
+from .islands import Constant, Island, Undeclared
+from .names import identifier
+from .nodes import Node
+from .report import LayerNote
+
+Value: TypeAlias = "Constant | Island | Undeclared"
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """What is known so far: values by tensor name, and the dataflow that grows.
+
+    Attributes:
+        values: Value of each tensor that has been reached.
+        inputs: Streams that enter.
+        stages: Stages in topological order.
+        origins: By stream.
+        layers: Note of each stage, by stage name.
+        notes: Sentences for the report.
+    """
+
+    values: dict[str, Value] = field(default_factory=dict)
+    inputs: dict[str, StreamType] = field(default_factory=dict)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    layers: dict[str, LayerNote] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def value(self, node: Node, index: int) -> Value:
+        """Return the value of an input of ``node``.
+
+        Raises:
+            UnsupportedOpError: The node lacks the input, or it is a side output.
+        """
+        if index >= len(node.inputs) or not node.inputs[index]:
+            raise node.refuse(f"input {index} is missing", "export the model again")
+        name = node.inputs[index]
+        if name not in self.values:
+            raise ModelFileError(
+                f"{node.label}: input '{name}' has no producer before it; export the model again"
+            )
+        return self.values[name]
+
+    def island(self, node: Node, index: int = 0) -> Island:
+        """Return the input of ``node`` that depends on a stream.
+
+        Raises:
+            UnsupportedOpError: It is a constant, or a graph input without an integer datatype.
+        """
+        value = self.value(node, index)
+        if isinstance(value, Undeclared):
+            raise node.refuse(
+                f"graph input '{value.tensor}' has no integer datatype",
+                "annotate it in the file, pass input_dtype (e.g. 'UINT8'), or start the model with "
+                "a quantizer",
+            )
+        if isinstance(value, Constant):
+            raise node.refuse(f"input '{node.inputs[index]}' is constant", "fold it on export")
+        return value
+
+    def constant(self, node: Node, index: int, role: str) -> Constant:
+        """Return a constant input of ``node``.
+
+        Raises:
+            UnsupportedOpError: It depends on the data.
+        """
+        value = self.value(node, index)
+        if not isinstance(value, Constant):
+            raise node.refuse(
+                f"its {role} '{node.inputs[index]}' depends on the data",
+                f"make the {role} a constant of the model",
+            )
+        return value
+
+    def floats(self, node: Node, index: int, role: str) -> F64:
+        """Return a constant input as finite float64.
+
+        Raises:
+            UnsupportedOpError: It depends on the data, is no number or not finite.
+        """
+        values = self.constant(node, index, role).values
+        if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
+            raise node.refuse(
+                f"its {role} '{node.inputs[index]}' holds values that are not finite numbers",
+                "train or export the model again",
+            )
+        return values.astype(np.float64)
+
+    def per_channel(
+        self, node: Node, values: NDArray[np.float64], shape: Sequence[int], role: str
+    ) -> F64:
+        """Return broadcast parameters as one value or one per channel of a tensor of ``shape``.
+
+        Raises:
+            UnsupportedOpError: They do not broadcast to one image of ``shape``.
+        """
+        if values.size == 1:
+            return values.reshape(1)
+        image = (1, *shape[1:])
+        try:
+            spread = np.broadcast_to(values, image)
+        except ValueError:
+            raise node.refuse(
+                f"its {role} has shape {values.shape}, which does not broadcast to one image of "
+                f"shape {tuple(shape[1:])}",
+                "give one value or one per channel",
+            ) from None
+        flat = spread.reshape(-1)
+        return flat[:1].copy() if (flat == flat[0]).all() else flat.copy()
+
+    def add_input(self, tensor: str, dtype: DataType, shape: tuple[int, ...], scale: F64) -> Island:
+        """Return the integer point of a new input stream.
+
+        Args:
+            tensor: Tensor of the file that the stream carries.
+            dtype: Datatype of an element.
+            shape: Shape of the tensor, the batch first.
+            scale: Scale of the tensor.
+        """
+        stream = identifier(tensor, [*self.inputs, *self.origins])
+        channels = int(np.prod(shape[1:]))
+        self.inputs[stream] = StreamType(dtype=dtype, shape=(channels,), lanes=1)
+        self.origins[stream] = Origin(tensor=tensor, scale=as_scale(scale))
+        return Island(
+            stream=stream, dtype=dtype, low=dtype.min, high=dtype.max, shape=shape, scale=scale
+        )
+
+    def new_stage(self, prefix: str) -> tuple[str, str]:
+        """Return the name of the next stage of a kind, and of its output stream."""
+        number = sum(name.rstrip("0123456789") == prefix for name in self.stages)
+        name = identifier(f"{prefix}{number}", self.stages)
+        return name, identifier(f"{name}_out", self.streams)
+
+    @property
+    def streams(self) -> set[str]:
+        """Names of all streams so far."""
+        return set(self.inputs).union(*(stage.outputs for stage in self.stages.values()))
+
+    def note(self, stage: str, **changes: object) -> None:
+        """Change the note of ``stage``."""
+        self.layers[stage] = replace(self.layers[stage], **changes)  # type: ignore[arg-type]
+
+
+Handler: TypeAlias = Callable[[Walk, Node], Value]
+Handlers: TypeAlias = Mapping[str, Handler]
+
+
+def as_scale(scale: F64) -> tuple[float, ...]:
+    """Return a scale as stored in an Origin: one value where all are equal."""
+    values = tuple(float(s) for s in scale)
+    return values[:1] if len(set(values)) == 1 else values
+
+
+def refuse_file(where: str, reason: str, cure: str) -> UnsupportedOpError:
+    """Return a refusal that names no node."""
+    return UnsupportedOpError(f"{where}: {reason}; {cure}")

@@ -1,0 +1,244 @@
+"""The walk over a QONNX graph, and the table of handlers: one function per operator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import onnx
+from qonnx.core.modelwrapper import ModelWrapper
+
+from ..dtypes import DataType
+from ..errors import DatatypeError, GraphError, ModelFileError, UnsupportedOpError
+from ..graph import Dataflow, HostAffine
+from . import activations, elementwise, ends, layers, shapes, weights
+from .islands import Constant, Undeclared
+from .model_file import read_model
+from .names import identifier, is_identifier
+from .nodes import Node
+from .refusals import refuse_operator
+from .report import FrontendReport
+from .walk import Handlers, Walk, refuse_file
+from .weights import fold_constant
+
+HANDLERS: Handlers = MappingProxyType(
+    {
+        **activations.HANDLERS,
+        **elementwise.HANDLERS,
+        **ends.HANDLERS,
+        **layers.HANDLERS,
+        **shapes.HANDLERS,
+        **weights.HANDLERS,
+    }
+)
+
+_DOMAINS = frozenset(
+    {"", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"}
+)
+_QUANTIZERS = frozenset(activations.HANDLERS)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    input_dtype: str | None = None,
+    argmax: bool = True,
+) -> Dataflow:
+    """Return the unfolded dataflow of a QONNX file; see :func:`load_with_report`."""
+    return load_with_report(path, name=name, input_dtype=input_dtype, argmax=argmax)[0]
+
+
+def load_with_report(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    input_dtype: str | None = None,
+    argmax: bool = True,
+) -> tuple[Dataflow, FrontendReport]:
+    """Return the unfolded dataflow of a QONNX file, and what was found out on the way.
+
+    Args:
+        path: ONNX file, its external data beside it.
+        name: Name of the top level, a SystemVerilog identifier; by default from the file name.
+        input_dtype: Datatype of the graph inputs (e.g. "UINT8") where the file does not say it.
+        argmax: Append an argmax stage where it commutes with the affine rest of an output.
+
+    Returns:
+        Integers only: every stage with ``pe = simd = 1``, images as vectors in row-major order.
+        ``host`` maps the integers of an output stream to the graph output.
+
+    Raises:
+        ModelFileError: The file cannot be read.
+        UnsupportedOpError: A node has no exact integer form.
+        DatatypeError: ``input_dtype`` is no datatype or contradicts the file.
+        GraphError: ``name`` is no identifier.
+    """
+    file = Path(path)
+    if name is not None and not is_identifier(name):
+        raise GraphError(f"name {name!r} is no SystemVerilog identifier; use letters, digits, _")
+    model = read_model(file)
+    graph = model.graph
+    nodes = _live_nodes(model, file)
+    walk = Walk()
+    for tensor in graph.initializer:
+        walk.values[tensor.name] = Constant(values=onnx.numpy_helper.to_array(tensor))
+    _add_inputs(walk, model, file, nodes, input_dtype)
+    outputs = [output.name for output in graph.output]
+    uses = _consumers(nodes, outputs)
+    for node in nodes:
+        _visit(walk, node, uses)
+    host: dict[str, HostAffine] = {}
+    streams = []
+    for tensor in outputs:
+        stream, affine = ends.finish(walk, tensor, with_argmax=argmax)
+        streams.append(stream)
+        if affine is not None:
+            host[stream] = affine
+    if not walk.stages:
+        raise refuse_file(str(file), "the graph has no layer", "export a model with a layer")
+    dataflow = Dataflow(
+        name=name or identifier(file.stem),
+        inputs=walk.inputs,
+        outputs=tuple(streams),
+        stages=tuple(walk.stages.values()),
+        origins=walk.origins,
+        host=host,
+    )
+    layer_notes = tuple(walk.layers[stage.name] for stage in dataflow.stages)
+    return dataflow, FrontendReport(layers=layer_notes, notes=tuple(walk.notes))
+
+
+def _live_nodes(model: ModelWrapper, file: Path) -> list[Node]:
+    """Return the nodes that an output depends on, in the order of the file."""
+    versions = {o.domain: o.version for o in model.model.opset_import}
+    opset = versions.get("", versions.get("ai.onnx", 0))
+    nodes = [Node(proto, opset) for proto in model.graph.node]
+    if not nodes:
+        raise ModelFileError(f"{file}: the graph has no node; export the model again")
+    needed = {output.name for output in model.graph.output}
+    live = []
+    for node in reversed(nodes):
+        if needed.intersection(node.outputs):
+            needed.update(node.inputs)
+            live.append(node)
+    return live[::-1]
+
+
+def _consumers(nodes: Iterable[Node], outputs: Iterable[str]) -> dict[str, list[str]]:
+    """Return by tensor who uses its values; a Shape node looks at no value."""
+    uses: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.op != "Shape":
+            for tensor in node.inputs:
+                uses.setdefault(tensor, []).append(node.label)
+    for tensor in outputs:
+        uses.setdefault(tensor, []).append(f"output '{tensor}'")
+    return uses
+
+
+def _visit(walk: Walk, node: Node, uses: dict[str, list[str]]) -> None:
+    """Compute the value of the first output of ``node``."""
+    if node.proto.domain not in _DOMAINS:
+        raise node.refuse(
+            f"domain {node.proto.domain!r} is unknown", "use ONNX and QONNX operators"
+        )
+    known = [walk.values.get(name) for name in node.inputs if name]
+    constants = [value for value in known if isinstance(value, Constant)]
+    tensor = node.outputs[0]
+    if node.inputs and len(constants) == len(known) and node.op not in _QUANTIZERS:
+        walk.values[tensor] = fold_constant(node, constants)
+        return
+    handler = HANDLERS.get(node.op)
+    if handler is None:
+        raise refuse_operator(node)
+    value = handler(walk, node)
+    if node.op == "TopK":
+        tensor = node.proto.output[1]
+    walk.values[tensor] = value
+    if not isinstance(value, Constant):
+        _check_fork(node, tensor, uses)
+
+
+def _check_fork(node: Node, tensor: str, uses: dict[str, list[str]]) -> None:
+    """Check that a tensor of data has one consumer."""
+    users = uses.get(tensor, [])
+    if len(users) > 1:
+        raise node.refuse(
+            f"its output '{tensor}' feeds {len(users)} consumers ({', '.join(users)}), "
+            "and a stream has one",
+            "use a single path; branches are not supported yet",
+        )
+
+
+def _add_inputs(
+    walk: Walk, model: ModelWrapper, file: Path, nodes: list[Node], input_dtype: str | None
+) -> None:
+    """Add the value of every graph input that is no initializer."""
+    uses = _consumers(nodes, (output.name for output in model.graph.output))
+    wanted = DataType.parse(input_dtype) if input_dtype is not None else None
+    for info in model.graph.input:
+        if info.name in walk.values:
+            continue
+        if info.name not in uses:
+            walk.notes.append(f"input '{info.name}' is not used")
+            continue
+        if len(uses[info.name]) > 1:
+            raise refuse_file(
+                f"input '{info.name}'",
+                f"it feeds {len(uses[info.name])} consumers ({', '.join(uses[info.name])})",
+                "use a single path; branches are not supported yet",
+            )
+        shape = _input_shape(info)
+        dtype = _declared(model, info, wanted)
+        if dtype is None:
+            walk.values[info.name] = Undeclared(tensor=info.name, shape=shape)
+        else:
+            walk.values[info.name] = walk.add_input(info.name, dtype, shape, np.ones(1))
+
+
+def _input_shape(info: Any) -> tuple[int, ...]:
+    """Return the shape of a graph input, a symbolic batch as 1.
+
+    Raises:
+        UnsupportedOpError: A dimension is unknown, or there is no batch dimension.
+    """
+    dims = info.type.tensor_type.shape.dim
+    shape = [int(dim.dim_value) for dim in dims]
+    if len(shape) < 2 or min(shape[1:]) < 1:
+        shown = [dim.dim_param or dim.dim_value for dim in dims]
+        raise UnsupportedOpError(
+            f"input '{info.name}': shape {shown} must be (batch, channels ...) with known "
+            "dimensions; export with an input of fixed shape"
+        )
+    return (max(shape[0], 1), *shape[1:])
+
+
+def _declared(model: ModelWrapper, info: Any, wanted: DataType | None) -> DataType | None:
+    """Return the datatype of a graph input by annotation, element type or ``wanted``.
+
+    Raises:
+        DatatypeError: ``wanted`` contradicts the annotation.
+    """
+    annotation = str(model.get_tensor_datatype(info.name).name)
+    elements = {
+        onnx.TensorProto.UINT8: "UINT8",
+        onnx.TensorProto.INT8: "INT8",
+        onnx.TensorProto.UINT16: "UINT16",
+        onnx.TensorProto.INT16: "INT16",
+    }
+    try:
+        stated = DataType.parse(annotation)
+    except DatatypeError:
+        name = elements.get(info.type.tensor_type.elem_type)
+        return wanted or (DataType.parse(name) if name else None)
+    if wanted is not None and wanted != stated:
+        raise DatatypeError(
+            f"input '{info.name}': the file says {stated.name}, input_dtype says {wanted.name}; "
+            "leave input_dtype out"
+        )
+    return stated
