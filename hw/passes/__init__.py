@@ -1,0 +1,16 @@
+"""Passes: from a dataflow to a dataflow that computes the same integers."""
+
+from __future__ import annotations
+
+from .connect import connect, logical_stages
+from .fold import FoldingReport, StageFolding, apply_folding, fold, folding_report
+
+__all__ = [
+    "FoldingReport",
+    "StageFolding",
+    "apply_folding",
+    "connect",
+    "fold",
+    "folding_report",
+    "logical_stages",
+]

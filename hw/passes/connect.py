@@ -1,0 +1,155 @@
+"""Connections: width converters and FIFOs between stages whose beats differ.
+
+What a network computes is its *logical* stages; converters and FIFOs are put between them by
+:func:`connect` and taken out by :func:`logical_stages`, so that a connected dataflow can be folded
+again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from ..errors import GraphError
+from ..graph import Dataflow, Stage, StreamType
+from ..stages import Fifo, Width
+
+_CONNECTORS = (Fifo, Width)
+
+
+def logical_stages(dataflow: Dataflow) -> tuple[Stage, ...]:
+    """Return the stages without converters and FIFOs.
+
+    A stage behind a connector takes the stream before it again.
+    """
+    source = _sources(dataflow)
+    return tuple(
+        stage.with_(inputs=tuple(source.get(name, name) for name in stage.inputs))
+        for stage in dataflow.stages
+        if not isinstance(stage, _CONNECTORS)
+    )
+
+
+def fifo_depths(dataflow: Dataflow) -> dict[str, int]:
+    """Return the depth of the FIFO of each logical stream that has one."""
+    source = _sources(dataflow)
+    return {
+        source.get(stage.inputs[0], stage.inputs[0]): stage.depth
+        for stage in dataflow.stages
+        if isinstance(stage, Fifo)
+    }
+
+
+def _sources(dataflow: Dataflow) -> dict[str, str]:
+    """Return, by stream behind a connector, the logical stream that it carries."""
+    source: dict[str, str] = {}
+    for stage in dataflow.stages:
+        if isinstance(stage, _CONNECTORS):
+            (taken,), (given,) = stage.inputs, stage.outputs
+            source[given] = source.get(taken, taken)
+    return source
+
+
+def connect(
+    dataflow: Dataflow,
+    stages: Iterable[Stage] | None = None,
+    *,
+    fifo_depth: int | Mapping[str, int] | None = None,
+) -> Dataflow:
+    """Return ``dataflow`` with other logical stages, joined where their beats differ.
+
+    1. Converters and FIFOs that are there are taken out.
+    2. An input takes the lanes of the stage that consumes it.
+    3. A logical stream with a depth gets a FIFO ``<stream>_fifo``, at the producer's lanes.
+    4. Where lanes differ a converter ``<stream>_width`` follows; where neither number divides the
+       other, one to their least common multiple (which divides the channels, since both do) and
+       ``<stream>_width2`` from there. No converter is slower than both of its neighbours.
+
+    Every new stream carries the ``Origin`` of its logical stream.
+
+    Args:
+        dataflow: Names, inputs, outputs, origins and host metadata.
+        stages: Logical stages in topological order, with the stream names of ``dataflow`` and any
+            folding; by default those of ``dataflow``.
+        fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. By default the FIFOs stay
+            as they are.
+
+    Raises:
+        GraphError: A depth is given for an unknown stream, or is negative.
+    """
+    source = _sources(dataflow)
+    logical = logical_stages(dataflow) if stages is None else tuple(stages)
+    outputs = [source.get(name, name) for name in dataflow.outputs]
+    host = {source.get(name, name): affine for name, affine in dataflow.host.items()}
+    streams = [*dataflow.inputs, *(name for stage in logical for name in stage.outputs)]
+    depths = _depths(dataflow, streams, fifo_depth)
+
+    wanted = {
+        name: kind
+        for stage in logical
+        for name, kind in zip(stage.inputs, stage.input_types, strict=True)
+    }
+    inputs = {name: wanted.get(name, kind) for name, kind in dataflow.inputs.items()}
+    connected: list[Stage] = []
+    behind: dict[str, str] = {}
+    origins = {name: o for name, o in dataflow.origins.items() if name in streams}
+
+    def join(name: str, have: StreamType) -> None:
+        bridges = _bridges(name, have, wanted.get(name, have).lanes, depths.get(name, 0))
+        connected.extend(bridges)
+        behind[name] = bridges[-1].outputs[0] if bridges else name
+        if name in origins:
+            origins.update((bridge.outputs[0], origins[name]) for bridge in bridges)
+
+    for name, kind in inputs.items():
+        join(name, kind)
+    for stage in logical:
+        connected.append(stage.with_(inputs=tuple(behind.get(name, name) for name in stage.inputs)))
+        for name, kind in zip(stage.outputs, stage.output_types, strict=True):
+            join(name, kind)
+    return replace(
+        dataflow,
+        inputs=inputs,
+        outputs=tuple(behind[name] for name in outputs),
+        stages=tuple(connected),
+        origins=origins,
+        host={behind[name]: affine for name, affine in host.items()},
+    )
+
+
+def _depths(
+    dataflow: Dataflow, streams: list[str], fifo_depth: int | Mapping[str, int] | None
+) -> Mapping[str, int]:
+    """Return the depth of each logical stream that shall have a FIFO."""
+    if fifo_depth is None:
+        return fifo_depths(dataflow)
+    given = dict.fromkeys(streams, fifo_depth) if isinstance(fifo_depth, int) else fifo_depth
+    for name, depth in given.items():
+        if name not in streams:
+            raise GraphError(f"FIFO of stream {name!r}: unknown; the streams are {streams}")
+        if depth < 0:
+            raise GraphError(f"FIFO of stream {name!r}: depth={depth} must be >= 0 (0 for none)")
+    return given
+
+
+def _bridges(name: str, have: StreamType, lanes: int, depth: int) -> list[Stage]:
+    """Return the stages that bring stream ``name`` from its type to ``lanes``, through a FIFO."""
+    bridges: list[Stage] = []
+    at = name
+    if depth:
+        fifo = f"{name}_fifo"
+        bridges.append(
+            Fifo(name=fifo, inputs=(at,), outputs=(f"{fifo}_out",), type=have, depth=depth)
+        )
+        at = f"{fifo}_out"
+    middle = math.lcm(have.lanes, lanes)
+    steps = [middle, lanes] if middle not in (have.lanes, lanes) else [lanes]
+    for number, to in enumerate(steps, start=1):
+        if to == have.lanes:
+            continue
+        width = f"{name}_width{number if number > 1 else ''}"
+        stage = Width(name=width, inputs=(at,), outputs=(f"{width}_out",), type=have, lanes=to)
+        bridges.append(stage)
+        at, have = f"{width}_out", stage.output_types[0]
+    return bridges
