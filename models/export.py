@@ -113,19 +113,17 @@ def export(
 def _input_dtype(net: nn.Module, name: str | None) -> DataType:
     name = getattr(net, "input_dtype", None) if name is None else name
     if name is None:
-        raise ValueError("export: net has no input_dtype; pass input_dtype='UINT8' or what it takes")
+        raise ValueError("export: net has no input_dtype; pass input_dtype='UINT8' or such")
     try:
         dtype = DataType[name]
     except KeyError as error:
         raise ValueError(f"export: input_dtype={name!r} is no QONNX datatype") from error
     if not dtype.is_integer():
-        raise ValueError(f"export: input_dtype={name!r} holds no integers; use UINTn, INTn, BIPOLAR")
+        raise ValueError(f"export: input_dtype={name!r} is none of BIPOLAR, UINTn, INTn")
     return dtype
 
 
-def _check_inputs(
-    inputs: npt.NDArray[np.generic], dtype: DataType
-) -> npt.NDArray[np.integer]:
+def _check_inputs(inputs: npt.NDArray[np.generic], dtype: DataType) -> npt.NDArray[np.integer]:
     if inputs.ndim < 2 or len(inputs) == 0:
         raise ValueError(f"export: inputs must be (images, *shape), got shape {inputs.shape}")
     values = inputs.astype(np.int64)

@@ -44,15 +44,13 @@ def to_qonnx(
     """
     net = copy.deepcopy(net).eval()
     with torch.no_grad():
-        for module in net.modules():
-            quantizer = getattr(module, "weight_quant", None)
-            if quantizer is not None and quantizer.is_quant_enabled:
-                module.weight.copy_(module.quant_weight().value)
+        layers: list[Any] = [module for module in net.modules() if hasattr(module, "weight_quant")]
+        for layer in layers:
+            if layer.weight_quant.is_quant_enabled:
+                layer.weight.copy_(layer.quant_weight().value)
     with tempfile.TemporaryDirectory() as folder, _quiet_exporter():
         path = Path(folder) / "raw.onnx"
-        export_qonnx(
-            net, args=torch.zeros(1, *shape), export_path=str(path), **EXPORTERS[exporter]
-        )
+        export_qonnx(net, args=torch.zeros(1, *shape), export_path=str(path), **EXPORTERS[exporter])
         model = cleanup_model(ModelWrapper(str(path)))
     model.set_tensor_datatype(model.graph.input[0].name, DataType[input_dtype])
     _strip_traces(model.model)
@@ -178,6 +176,6 @@ def _check_integers(
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"export: tensor {name!r} element {at} of image {image} is {steps[at]} steps when qonnx "
-            f"executes the file, but {want[at]} in torch at {point.module!r}"
+            f"export: tensor {name!r} element {at} of image {image} is {steps[at]} steps when "
+            f"qonnx executes the file, but {want[at]} in torch at {point.module!r}"
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from .binarize import binarize
 from .digits import digits
 from .split import DataSplit, Subset
 
-__all__ = ["DATASETS", "DataSplit", "Subset", "load"]
+__all__ = ["DATASETS", "DataSplit", "Subset", "binarize", "load"]
 
 DATASETS: Mapping[str, Callable[[], DataSplit]] = MappingProxyType({"digits": digits})
 

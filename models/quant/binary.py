@@ -1,4 +1,4 @@
-"""Brevitas quantizers of one bit, so that layers stay Brevitas layers and export as BipolarQuant."""
+"""Brevitas quantizers of one bit: layers stay Brevitas layers and export as BipolarQuant."""
 
 from __future__ import annotations
 

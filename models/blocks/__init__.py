@@ -1,0 +1,1 @@
+"""Blocks that networks are stacked from, one file a family."""

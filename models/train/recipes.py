@@ -1,0 +1,94 @@
+"""How to train: loss, optimizer settings and learning-rate schedule, by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from torch import Tensor
+from torch.nn import functional
+
+from .losses import squared_hinge
+
+LossName = Literal["cross_entropy", "squared_hinge"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings of one training with Adam.
+
+    Attributes:
+        name: Name of the recipe.
+        loss: ``cross_entropy`` or ``squared_hinge``.
+        epochs: Passes over the training images.
+        batch_size: Images a step; an incomplete last batch is left out.
+        lr: Learning rate of the first step.
+        schedule: How the learning rate falls to 0 over all steps.
+        label_smoothing: Share of the target spread over all classes (cross-entropy only).
+
+    Raises:
+        ValueError: A field is out of its range.
+    """
+
+    name: str
+    loss: LossName = "cross_entropy"
+    epochs: int = 100
+    batch_size: int = 64
+    lr: float = 0.001
+    schedule: Schedule = "linear"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field, value, kind in (
+            ("loss", self.loss, LossName),
+            ("schedule", self.schedule, Schedule),
+        ):
+            if value not in get_args(kind):
+                raise ValueError(
+                    f"recipe: {field}={value!r} is none of {', '.join(get_args(kind))}"
+                )
+        if self.epochs < 1:
+            raise ValueError(f"recipe: epochs must be >= 1, got {self.epochs}")
+        if self.batch_size < 2:
+            raise ValueError(f"recipe: BatchNorm needs batch_size >= 2, got {self.batch_size}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"recipe: lr must be > 0 and finite, got {self.lr}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"recipe: label_smoothing must be in [0, 1), got {self.label_smoothing}"
+            )
+        if self.label_smoothing and self.loss != "cross_entropy":
+            raise ValueError(f"recipe: loss={self.loss!r} takes no label_smoothing; set it to 0")
+
+    def compute_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of ``(images, classes)`` logits for ``(images,)`` labels."""
+        if self.loss == "squared_hinge":
+            return squared_hinge(logits, labels)
+        return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+    def learning_rate(self, progress: float) -> float:
+        """Return the learning rate after a share ``progress`` in [0, 1] of all steps."""
+        if self.schedule == "linear":
+            return self.lr * (1 - progress)
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.lr
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (
+            # Latent weights live in [-1, 1]: a large rate is what lets signs change at all, and
+            # smoothing keeps the loss from rewarding ever larger margins that signs cannot give.
+            Recipe(name="bnn", lr=0.03, label_smoothing=0.1),
+            # The loss of arXiv:1602.02830.
+            Recipe(name="bnn-hinge", loss="squared_hinge", lr=0.01),
+            Recipe(name="float", lr=0.003, epochs=60, label_smoothing=0.1),
+        )
+    }
+)

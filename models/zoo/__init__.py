@@ -1,0 +1,67 @@
+"""Named networks.
+
+``mlp``: 64-256-256-256-10 on the 4-bit pixels of the digits; every size can be overridden.
+``tfc``, ``sfc``, ``lfc``: 784 binary pixels, three hidden layers of 64, 256, 1024 (FINN's
+W1A1 networks; Umuroglu et al., "FINN", FPGA 2017, arXiv:1612.07119).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from .mlp import Mlp, MlpConfig
+
+__all__ = ["NETWORKS", "Mlp", "MlpConfig", "create"]
+
+
+def _finn_fc(name: str, width: int) -> MlpConfig:
+    return MlpConfig(name=name, in_features=784, hidden=(width,) * 3, input_dtype="BIPOLAR")
+
+
+NETWORKS: Mapping[str, MlpConfig] = MappingProxyType(
+    {
+        config.name: config
+        for config in (
+            MlpConfig(name="mlp"),
+            _finn_fc("tfc", 64),
+            _finn_fc("sfc", 256),
+            _finn_fc("lfc", 1024),
+        )
+    }
+)
+
+
+def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp:
+    """Return a new network of the zoo; equal arguments give equal weights.
+
+    The module has ``config``, ``input_dtype`` (QONNX name) and ``input_shape``.
+
+    Args:
+        name: Name of the network, a key of ``NETWORKS``.
+        seed: Seed of the first weights; torch's own random state stays as it was.
+        overrides: Fields of the configuration to change, such as ``hidden=(64, 64)``.
+
+    Raises:
+        ValueError: The name or an override is unknown, or a value is out of range.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"zoo: no network {name!r}; known: {', '.join(NETWORKS)}")
+    config = NETWORKS[name]
+    known = [field.name for field in fields(config) if field.name != "name"]
+    for key in overrides:
+        if key not in known:
+            raise ValueError(f"zoo: {name} has no option {key!r}; known: {', '.join(known)}")
+    config = replace(config, **overrides)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Mlp(config)
+
+
+def describe(net: torch.nn.Module) -> dict[str, Any]:
+    """Return the configuration of a zoo network as plain values, ``{}`` of any other module."""
+    return asdict(net.config) if isinstance(net, Mlp) else {}

@@ -1,0 +1,116 @@
+"""Multilayer perceptrons: the digits network and FINN's TFC, SFC and LFC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from qonnx.core.datatype import DataType
+from torch import Tensor, nn
+
+from ..blocks.mlp import LinearBlock, Precision, linear
+from ..layers import BinaryAct, PositiveScale
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpConfig:
+    """What an MLP is made of.
+
+    Attributes:
+        name: Name in the zoo.
+        in_features: Input values of an image.
+        hidden: Neurons of each hidden layer.
+        classes: Neurons of the last layer.
+        input_dtype: QONNX name of the input's datatype; BIPOLAR puts a sign in front.
+        weight: ``binary`` or ``float`` weights.
+        act: ``binary`` (sign) or ``float`` (ReLU) activations.
+        clip: Clip of the straight-through estimators.
+        bn_momentum: Share of a new batch in BatchNorm's running statistics.
+
+    Raises:
+        ValueError: A field is out of its range.
+    """
+
+    name: str = "mlp"
+    in_features: int = 64
+    hidden: tuple[int, ...] = (256, 256, 256)
+    classes: int = 10
+    input_dtype: str = "UINT5"
+    weight: Precision = "binary"
+    act: Precision = "binary"
+    clip: float = 1.0
+    bn_momentum: float = 0.1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        for field, size in (("in_features", self.in_features), ("classes", self.classes)):
+            if size < 1:
+                raise ValueError(f"{self.name}: {field} must be >= 1, got {size}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"{self.name}: hidden needs widths >= 1, got {self.hidden}")
+        for field, value in (("weight", self.weight), ("act", self.act)):
+            if value not in get_args(Precision):
+                raise ValueError(
+                    f"{self.name}: {field}={value!r} is none of {', '.join(get_args(Precision))}"
+                )
+        try:
+            is_integer = DataType[self.input_dtype].is_integer()
+        except KeyError:
+            is_integer = False
+        if not is_integer:
+            raise ValueError(
+                f"{self.name}: input_dtype={self.input_dtype!r} is none of BIPOLAR, UINTn, INTn"
+            )
+        if not self.clip > 0:
+            raise ValueError(f"{self.name}: clip must be > 0, got {self.clip}")
+        if not 0 < self.bn_momentum <= 1:
+            raise ValueError(f"{self.name}: bn_momentum must be in (0, 1], got {self.bn_momentum}")
+
+
+class Mlp(nn.Module):
+    """``linear -> BatchNorm -> sign`` blocks, then ``linear -> positive scale``.
+
+    The class is the argmax of the last accumulators: the scale after them is one positive number.
+
+    Args:
+        config: Widths, datatypes and precisions.
+    """
+
+    def __init__(self, config: MlpConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = (config.in_features, *config.hidden)
+        self.input_act = BinaryAct(clip=config.clip) if config.input_dtype == "BIPOLAR" else None
+        self.blocks = nn.Sequential(
+            *(
+                LinearBlock(
+                    fan_in,
+                    width,
+                    weight=config.weight,
+                    act=config.act,
+                    clip=config.clip,
+                    bn_momentum=config.bn_momentum,
+                )
+                for fan_in, width in zip(widths, config.hidden, strict=False)
+            )
+        )
+        self.head = linear(widths[-1], config.classes, weight=config.weight, clip=config.clip)
+        # an accumulator of n random signs has standard deviation sqrt(n)
+        self.scale = PositiveScale(widths[-1] ** -0.5) if config.weight == "binary" else None
+
+    @property
+    def input_dtype(self) -> str:
+        """QONNX name of the input's datatype."""
+        return self.config.input_dtype
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return (self.config.in_features,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits ``(images, classes)`` of integers as floats ``(images, in_features)``."""
+        if self.input_act is not None:
+            x = self.input_act(x)
+        logits: Tensor = self.head(self.blocks(x))
+        return logits if self.scale is None else self.scale(logits)
