@@ -16,10 +16,9 @@ from ..hw.emit import RTL_FOLDER, emit
 from ..hw.graph import Dataflow, Stage
 from ..hw.sim import simulate
 from ..hw.stages import STAGES
-from .compare import Comparison, compare_cycles, compare_values
+from .compare import NOTHING, Comparison, compare_cycles, compare_values
+from .patterns import random_patterns
 from .verilate import compile_model
-
-Pattern = list[int]
 
 
 def random_bench(kind: str, count: int, seed: int) -> Dataflow:
@@ -37,24 +36,6 @@ def bench(stages: Sequence[Stage]) -> Dataflow:
     }
     outputs = tuple(name for stage in stages for name in stage.outputs)
     return Dataflow(name="bench", inputs=inputs, outputs=outputs, stages=tuple(stages))
-
-
-def random_patterns(
-    dataflow: Dataflow, rng: np.random.Generator
-) -> tuple[dict[str, Pattern], dict[str, Pattern]]:
-    """Return random source gaps and sink calendars, busy and idle ones mixed."""
-    gaps: dict[str, Pattern] = {}
-    for name in dataflow.inputs:
-        often = rng.choice([0.0, 0.1, 0.5, 0.9])
-        waits = rng.integers(1, 9, int(rng.integers(1, 40)))
-        gaps[name] = [int(w) if rng.random() < often else 0 for w in waits]
-    ready: dict[str, Pattern] = {}
-    for name in dataflow.outputs:
-        often = rng.choice([0.1, 0.5, 0.9, 1.0])
-        calendar = (rng.random(int(rng.integers(1, 40))) < often).astype(int)
-        calendar[rng.integers(0, len(calendar))] = 1
-        ready[name] = calendar.tolist()
-    return gaps, ready
 
 
 def check(
@@ -82,7 +63,7 @@ def check(
     emit(dataflow, folder / "rtl", rtl_folder=rtl_folder)
     model = compile_model(folder / "rtl", dataflow, folder, optimise="-O0")
     rng = np.random.default_rng(seed)
-    total = Comparison(elements=0, mismatches=0, first=())
+    total = NOTHING
     for run in range(runs):
         inputs = _stimulus(dataflow, images, rng)
         gaps, ready = random_patterns(dataflow, rng) if run else ({}, {})

@@ -56,7 +56,7 @@ def emit(dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER) -> 
     images: list[str] = []
     for stage_name, module in modules.items():
         for parameter, image in module.memories.items():
-            file = _image_file(stage_name, parameter)
+            file = image_file(stage_name, parameter)
             (folder / file).write_text(hex_lines(image.words))
             images.append(file)
     sources = [f"{name}.sv" for name in sorted(needed)]
@@ -125,7 +125,7 @@ _PROBE = "/*verilator public_flat_rd*/"
 def _instance(stage: Stage) -> str:
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
-    values |= {name: _image_file(stage.name, name) for name in module.memories}
+    values |= {name: image_file(stage.name, name) for name in module.memories}
     connections = [".clk(clk)", ".rst(rst)"]
     for names, ports in ((stage.inputs, stage.input_ports), (stage.outputs, stage.output_ports)):
         for stream, port in zip(names, ports, strict=True):
@@ -144,5 +144,6 @@ def _arguments(values: Mapping[str, int | str]) -> str:
     )
 
 
-def _image_file(stage: str, parameter: str) -> str:
+def image_file(stage: str, parameter: str) -> str:
+    """Return the name of the file that a memory parameter of a stage is given."""
     return f"{stage}_{parameter.removesuffix('_FILE').lower()}.hex"

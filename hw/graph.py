@@ -138,6 +138,10 @@ class Stage(ABC):
             arrays.append(values)
         return tuple(arrays)
 
+    def locate(self, parameter: str, word: int, bit: int) -> str:
+        """Return what bit ``bit`` of word ``word`` of a memory image stands for."""
+        return f"{parameter} word {word}, bit {bit}"
+
     @property
     def input_ports(self) -> tuple[str, ...]:
         """Port prefix of each input."""
@@ -214,6 +218,8 @@ class Dataflow:
         outputs: Names of the streams that leave, in order.
         stages: Stages in topological order.
         origins: By stream name, the tensor of the model file that it carries.
+        accumulators: By stage name, the tensor that its accumulators are; for stages whose
+            thresholds keep the accumulators off the streams.
         host: By output name, the affine rest that the host applies.
 
     Raises:
@@ -225,6 +231,7 @@ class Dataflow:
     outputs: tuple[str, ...]
     stages: tuple[Stage, ...]
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    accumulators: Mapping[str, Origin] = field(default_factory=dict)
     host: Mapping[str, HostAffine] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -45,11 +45,15 @@ def save(dataflow: Dataflow, folder: Path) -> None:
             {"kind": stage.kind, **_fields(stage, stage.name, arrays)} for stage in dataflow.stages
         ],
         "origins": {name: _encode(item, name, arrays) for name, item in dataflow.origins.items()},
+        "accumulators": {
+            name: _encode(item, f"{name}.accumulator", arrays)
+            for name, item in dataflow.accumulators.items()
+        },
         "host": {name: _encode(item, name, arrays) for name, item in dataflow.host.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
     for file, write in (
-        (NPZ_FILE, lambda path: np.savez_compressed(path, **arrays)),
+        (NPZ_FILE, lambda path: np.savez_compressed(path, **_keywords(arrays))),
         (JSON_FILE, lambda path: path.write_text(json.dumps(document, indent=1) + "\n")),
     ):
         part = folder / f".{os.getpid()}.{file}"
@@ -73,9 +77,8 @@ def load(folder: Path) -> Dataflow:
                 raise GraphError(f"{file}: larger than {SIZE_LIMIT_BYTES} bytes")
         document = json.loads(json_file.read_text())
         if document["format"] != FORMAT:
-            raise GraphError(
-                f"{json_file}: format {document['format']}, this popshift reads {FORMAT}"
-            )
+            found = document["format"]
+            raise GraphError(f"{json_file}: format {found}, this popshift reads {FORMAT}")
         with np.load(npz_file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return Dataflow(
@@ -84,6 +87,9 @@ def load(folder: Path) -> Dataflow:
             outputs=tuple(document["outputs"]),
             stages=tuple(_stage(item, arrays) for item in document["stages"]),
             origins={name: _decode(item, arrays) for name, item in document["origins"].items()},
+            accumulators={
+                name: _decode(item, arrays) for name, item in document["accumulators"].items()
+            },
             host={name: _decode(item, arrays) for name, item in document["host"].items()},
         )
     except PopshiftError:
@@ -92,6 +98,18 @@ def load(folder: Path) -> Dataflow:
         raise GraphError(
             f"{folder}: not a stored dataflow ({type(error).__name__}: {error}); compile it again"
         ) from error
+
+
+def _keywords(arrays: dict[str, NDArray[np.generic]]) -> dict[str, Any]:
+    """Return the arrays, loosely typed: NumPy's own keywords would shadow their type."""
+    return dict(arrays)
+
+
+def stage_arrays(stage: Stage) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a stage by field, nested fields joined by dots."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    _fields(stage, stage.name, arrays)
+    return {key.removeprefix(f"{stage.name}."): array for key, array in arrays.items()}
 
 
 def _stage(item: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Stage:

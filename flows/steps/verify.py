@@ -46,7 +46,9 @@ class Verify(Step):
         """
         from ..verify import verify_build  # noqa: PLC0415 (numba and onnx are slow to load)
 
-        report = verify_build(work.folder, work.config)
+        report = verify_build(
+            work.folder, work.config, scratch=work.scratch, progress=work.progress
+        )
         text = json.dumps(asdict(report), indent=1) + "\n"
         work.output("verify.json").write_text(text, "utf-8")
         for stage in report.stages:

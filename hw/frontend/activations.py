@@ -155,6 +155,8 @@ def _quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
         stage = walk.stages[name]
         assert isinstance(stage, MatVec)
         walk.stages[name] = stage.with_(thresholds=staircase.thresholds)
+        if stream in walk.origins:
+            walk.accumulators[name] = walk.origins[stream]
     else:
         name, stream = walk.new_stage("act")
         walk.stages[name] = Threshold(

@@ -30,6 +30,7 @@ class Walk:
         inputs: Streams that enter.
         stages: Stages in topological order.
         origins: By stream.
+        accumulators: By stage whose thresholds keep its accumulators off the streams.
         layers: Note of each stage, by stage name.
         notes: Sentences for the report.
     """
@@ -38,6 +39,7 @@ class Walk:
     inputs: dict[str, StreamType] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
+    accumulators: dict[str, Origin] = field(default_factory=dict)
     layers: dict[str, LayerNote] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

@@ -107,6 +107,7 @@ def load_with_report(
         outputs=tuple(streams),
         stages=tuple(walk.stages.values()),
         origins=walk.origins,
+        accumulators=walk.accumulators,
         host=host,
     )
     layer_notes = tuple(walk.layers[stage.name] for stage in dataflow.stages)

@@ -188,6 +188,16 @@ class MatVec(Stage):
         """Beats of the output buffer that keep the rate of one beat per neuron fold."""
         return math.ceil((LATENCY + 1) / self.synapse_folds)
 
+    def locate(self, parameter: str, word: int, bit: int) -> str:
+        """Return the neuron and synapse of a bit of WEIGHTS_FILE, or the level of LEVELS_FILE."""
+        if parameter == "LEVELS_FILE" and self.thresholds is not None:
+            return self.thresholds.locate(*self.accumulator_range, self.pe, word, bit)
+        neuron_fold, synapse_fold = divmod(word, self.synapse_folds)
+        lane = bit // self.arithmetic.weight_dtype(self.weights).bits
+        neuron = neuron_fold * self.pe + lane // self.simd
+        synapse = synapse_fold * self.simd + lane % self.simd
+        return f"channel {neuron}, weight {synapse}"
+
     def cost(self) -> Cost:
         """Weight memory, input buffer, kernels, accumulators, thresholds, output buffer."""
         weight_dtype = self.arithmetic.weight_dtype(self.weights)

@@ -91,6 +91,11 @@ class Threshold(Stage):
             pe=pe,
         )
 
+    def locate(self, parameter: str, word: int, bit: int) -> str:
+        """Return the channel and level of a bit of LEVELS_FILE."""
+        low, high = self.input_dtype.min, self.input_dtype.max
+        return self.thresholds.locate(low, high, self.pe, word, bit)
+
     def cost(self) -> Cost:
         """Level memory, one comparator per lane and step, the output buffer."""
         low, high = self.input_dtype.min, self.input_dtype.max

@@ -112,6 +112,14 @@ class Thresholds:
         """
         return smallest_for(low, high + 1)
 
+    def locate(self, low: int, high: int, pe: int, word: int, bit: int) -> str:
+        """Return what a bit of :meth:`image` stands for."""
+        level_bits = self.level_dtype(low, high).bits
+        lane, rest = divmod(bit, self.steps * level_bits)
+        if lane >= pe:
+            return f"channel {word * pe + bit - pe * self.steps * level_bits}, direction"
+        return f"channel {word * pe + lane}, threshold {rest // level_bits}"
+
     def image(self, low: int, high: int, pe: int) -> tuple[Bytes, int]:
         """Return memory words and their width in bits, one word per fold of ``pe`` channels.
 

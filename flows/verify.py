@@ -1,0 +1,223 @@
+"""The proof of a build: software, reference, parameters, RTL and cycles agree, all exactly.
+
+The comparisons of files catch what no image happens to show: a weight bit or a
+threshold that differs but changes no answer on the images at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..hw import frontend, storage
+from ..hw.dtypes import IntArray
+from ..hw.errors import GraphError
+from ..hw.graph import Dataflow, Origin
+from ..hw.reference import compile_reference
+from ..hw.sim import simulate
+from ..hw.stages import MatVec
+from .compare import (
+    NOTHING,
+    Comparison,
+    compare_arrays,
+    compare_cycles,
+    compare_values,
+    layer_of,
+)
+from .config import Config
+from .golden import Golden, load_golden, qonnx_integers
+from .integrity import compare_parameters, compare_rtl_files
+from .patterns import random_patterns
+from .verilate import VerilatedModel, compile_model
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """One comparison of the proof.
+
+    Attributes:
+        name: What was checked.
+        against: What it was compared with.
+        images: Images that went through.
+        elements: Integers, parameters or beats compared.
+        mismatches: Integers or parameters that differ.
+        cycle_mismatches: Beats transferred in another cycle, or missing.
+        first: One line per stream or file that differs: where, expected, got.
+    """
+
+    name: str
+    against: str
+    images: int
+    elements: int
+    mismatches: int
+    cycle_mismatches: int
+    first: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """All comparisons of a build.
+
+    Attributes:
+        stages: In the order in which they were made.
+        passed: Whether nothing differs.
+    """
+
+    stages: tuple[StageResult, ...]
+    passed: bool
+
+
+def verify_build(
+    folder: Path, config: Config, *, scratch: Path, progress: Progress = lambda *_: None
+) -> VerifyReport:
+    """Compare everything in a build folder with everything.
+
+    Args:
+        folder: Holds model.onnx, golden.npz, dataflow.json, dataflow.npz and rtl/.
+        config: Its verify section says how many images, and the seeds of gaps and stalls.
+        scratch: Receives the compiled model.
+        progress: Called with work done, whole work and a word.
+
+    Raises:
+        GraphError: A file of the build is missing or damaged.
+        BuildError: The RTL does not compile.
+    """
+    dataflow = storage.load(folder)
+    golden = load_golden(folder / "golden.npz", config.verify.images)
+    checks = _checks(folder, config, dataflow, golden, scratch)
+    results = []
+    for done, (words, run) in enumerate(checks):
+        progress(done, 8, words)
+        results.append(run())
+    passed = not any(result.mismatches or result.cycle_mismatches for result in results)
+    return VerifyReport(stages=tuple(results), passed=passed)
+
+
+Check = tuple[str, Callable[[], StageResult]]
+
+
+def _checks(
+    folder: Path, config: Config, dataflow: Dataflow, golden: Golden, scratch: Path
+) -> Iterator[Check]:
+    (kind,) = dataflow.inputs.values()
+    images = golden.images.reshape(-1, *kind.shape)
+    expected = dataflow.execute(images)
+
+    def values(name: str, against: str, result: Comparison) -> StageResult:
+        return _result(name, against, len(images), result, NOTHING)
+
+    yield (
+        "QONNX file against torch",
+        lambda: values("qonnx", "torch", _compare_qonnx(folder / "model.onnx", golden)),
+    )
+    yield (
+        "parameters against the QONNX file",
+        lambda: _result(
+            "parameters",
+            "qonnx",
+            0,
+            compare_parameters(dataflow, frontend.load(folder / "model.onnx", name=dataflow.name)),
+            NOTHING,
+        ),
+    )
+    yield (
+        "reference against torch",
+        lambda: values("reference", "torch", _compare_golden(dataflow, expected, golden)),
+    )
+    yield (
+        "packed reference against reference",
+        lambda: values(
+            "packed",
+            "reference",
+            compare_values(dataflow, expected, compile_reference(dataflow).streams(images)),
+        ),
+    )
+    yield (
+        "RTL files against the dataflow",
+        lambda: _result(
+            "rtl files", "dataflow", 0, compare_rtl_files(dataflow, folder / "rtl"), NOTHING
+        ),
+    )
+    model = compile_model(folder / "rtl", dataflow, scratch)
+    yield "RTL back to back", lambda: _compare_rtl("rtl", model, images, expected, {}, {})
+    some = images[: config.verify.cycle_images]
+    some_expected = {name: array[: len(some)] for name, array in expected.items()}
+    gaps, _ = random_patterns(dataflow, np.random.default_rng(config.verify.gap_seed))
+    _, ready = random_patterns(dataflow, np.random.default_rng(config.verify.stall_seed))
+    yield (
+        "RTL under gaps and stalls",
+        lambda: _compare_rtl("rtl with gaps and stalls", model, some, some_expected, gaps, ready),
+    )
+
+
+def _compare_qonnx(model: Path, golden: Golden) -> Comparison:
+    """Execute the file by qonnx and compare each integer point with torch's."""
+    total = NOTHING
+    for tensor, integers in qonnx_integers(model, golden).items():
+        total += compare_arrays(f"tensor {tensor}", golden.tensors[tensor], integers)
+    return total
+
+
+def _compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Golden) -> Comparison:
+    """Compare streams, and accumulators behind fused thresholds, with torch's integers.
+
+    Raises:
+        GraphError: An integer point of the model is found in no stream and no accumulator.
+    """
+    total = NOTHING
+    seen = set()
+    for stream, origin in dataflow.origins.items():
+        if origin.tensor in golden.tensors:
+            seen.add(origin.tensor)
+            where = layer_of(dataflow, stream)
+            total += _against_golden(where, origin, streams[stream], golden)
+    for name, origin in dataflow.accumulators.items():
+        stage = dataflow.stage(name)
+        assert isinstance(stage, MatVec)
+        seen.add(origin.tensor)
+        accumulators = stage.accumulators(streams[stage.inputs[0]])
+        total += _against_golden(f"layer {name}, accumulator", origin, accumulators, golden)
+    if missing := sorted(set(golden.tensors) - seen):
+        raise GraphError(f"{dataflow.name}: no stream carries the integers of {missing}")
+    return total
+
+
+def _against_golden(where: str, origin: Origin, integers: IntArray, golden: Golden) -> Comparison:
+    want = golden.tensors[origin.tensor]
+    return compare_arrays(where, want, origin.integers(integers).reshape(want.shape))
+
+
+def _compare_rtl(
+    name: str,
+    model: VerilatedModel,
+    images: IntArray,
+    expected: dict[str, IntArray],
+    gaps: dict[str, list[int]],
+    ready: dict[str, list[int]],
+) -> StageResult:
+    """Run the RTL and compare every integer and the cycle of every beat on every stream."""
+    clock = simulate(model.dataflow, images=len(images), gaps=gaps, ready=ready)
+    limit = 2 * clock.total_cycles + 10_000
+    rtl = model.run(images, gaps=gaps, ready=ready, max_cycles=limit)
+    values = compare_values(model.dataflow, expected, rtl.values)
+    cycles = compare_cycles(model.dataflow, clock.cycles, rtl.cycles)
+    return _result(name, "reference and clock simulator", len(images), values, cycles)
+
+
+def _result(
+    name: str, against: str, images: int, values: Comparison, cycles: Comparison
+) -> StageResult:
+    return StageResult(
+        name=name,
+        against=against,
+        images=images,
+        elements=values.elements + cycles.elements,
+        mismatches=values.mismatches,
+        cycle_mismatches=cycles.mismatches,
+        first=values.first + cycles.first,
+    )
