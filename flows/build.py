@@ -7,6 +7,7 @@ import difflib
 import json
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -322,8 +323,19 @@ class _Run:
         )
         try:
             # Libraries print and warn; that belongs into the log, not between the progress bars.
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            with (
+                contextlib.redirect_stdout(log),
+                contextlib.redirect_stderr(log),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("default")
+                warnings.showwarning = lambda message, kind, *_: work.note(
+                    f"{kind.__name__}: {message}"
+                )
                 step.run(work)
+            for name in step.writes(self.config):
+                if not (staging / name).exists():
+                    raise RuntimeError(f"step {step.name} did not write {name}")
         except CheckFailedError as error:
             log.write("\n".join([f"failed: {error}", *error.lines]) + "\n")
             self._commit(step, staging)  # what was found must be there to look at

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..hw.errors import PopshiftError
 from .config import Config, override, validate
+from .networks import check_names
 
 MARKER = "build.json"
 _LOCK = ".lock"
@@ -64,14 +65,12 @@ class BuildFolder:
         Raises:
             BuildFolderError: Somebody else's files are there, or it is no folder.
         """
-        try:
-            if not self.path.exists() or self.is_build():
-                return
-            foreign = sorted(item.name for item in self.path.iterdir() if item.name not in _OURS)
-        except NotADirectoryError as error:
-            raise BuildFolderError(
-                f"{self.path}: is a file or lies below one; choose another --output"
-            ) from error
+        existing = next(path for path in (self.path, *self.path.parents) if path.exists())
+        if not existing.is_dir():
+            raise BuildFolderError(f"{existing}: is a file, not a folder; choose another --output")
+        if existing != self.path or self.is_build():
+            return
+        foreign = sorted(item.name for item in self.path.iterdir() if item.name not in _OURS)
         if foreign:
             raise BuildFolderError(
                 f"{self.path}: holds {foreign[0]!r} and no {MARKER}, so it is not a popshift "
@@ -126,7 +125,10 @@ class BuildFolder:
                 f"{self.path / MARKER}: damaged ({error}); build again from the CONFIG"
             ) from error
         changed = [override(data, text) for text in overrides]
-        return validate(data, str(self.path / MARKER), Path.cwd(), changed)
+        config = validate(data, str(self.path / MARKER), Path.cwd(), changed)
+        if changed:
+            check_names(config, str(self.path / MARKER), changed)
+        return config
 
     def record(self, step: str) -> Record | None:
         """Return what the step left behind when it last finished, or None."""

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from .config_errors import ConfigError, describe
+from .networks import check_names
 from .yaml_file import parse_yaml, read_yaml
 
 
@@ -241,7 +242,9 @@ def load_config(
         data["output"] = str(output.absolute())
     elif ("output",) in changed:
         data["output"] = str(Path(str(data["output"])).absolute())
-    return validate(data, path.name, base, changed)
+    config = validate(data, path.name, base, changed)
+    check_names(config, path.name, changed)
+    return config
 
 
 def validate(

@@ -55,7 +55,7 @@ def describe(
     lines: dict[str, None] = {}
     for problem in error.errors():
         place = _place(problem)
-        source = "--set" if any(_starts(place, start) for start in overrides) else where
+        source = source_of(place, where, overrides)
         dotted = ".".join(place)
         lines[f"{source}: {dotted}: {_rule(problem, model, place)}"] = None
     return "\n".join(lines)
@@ -73,8 +73,24 @@ def nearest(key: str, known: Sequence[str]) -> str:
     return f"unknown key; known keys: {', '.join(sorted(known))}"
 
 
-def _starts(place: tuple[str, ...], start: tuple[str, ...]) -> bool:
-    return place[: len(start)] == start or start[: len(place)] == place
+def unknown_name(name: str, known: Sequence[str]) -> str:
+    """Return what to say about a value that names nothing known.
+
+    >>> unknown_name("mpl", ["mlp", "cnv"])
+    "'mpl' is unknown; did you mean 'mlp'?"
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    return f"{name!r} is unknown; {hint}"
+
+
+def source_of(place: tuple[str, ...], where: str, overrides: Sequence[tuple[str, ...]]) -> str:
+    """Return who gave the value at ``place``: ``--set``, or the file called ``where``."""
+    for given in overrides:
+        shorter = min(len(place), len(given))
+        if place[:shorter] == given[:shorter]:
+            return "--set"
+    return where
 
 
 def _place(problem: ErrorDetails) -> tuple[str, ...]:

@@ -6,14 +6,23 @@ Every module of ``hw/rtl`` is its own top level once, with the folder as library
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 from ..hw.errors import PopshiftError
 from .tools import find_tool
+
+# Verilator calls the signals of a recursive module unused when that module itself is the top.
+_AROUND = """module lint_top;
+  /* verilator lint_off PINMISSING */
+  {name} linted ();
+endmodule
+"""
 
 
 def lint(source: Path, library: Path) -> list[str]:
@@ -26,14 +35,26 @@ def lint(source: Path, library: Path) -> list[str]:
     Raises:
         ToolNotFoundError: There is no Verilator.
     """
+    name = source.stem
+    is_recursive = re.search(rf"^\s*{name}\s*(#|\w+\s*\()", source.read_text("utf-8"), re.MULTILINE)
+    if is_recursive is None:
+        return _verilator(name, source, library)
+    with tempfile.TemporaryDirectory(prefix="popshift-lint-") as folder:
+        around = Path(folder) / "lint_top.sv"
+        around.write_text(_AROUND.format(name=name), "utf-8")
+        return _verilator(around.stem, around, library)
+
+
+def _verilator(top: str, source: Path, library: Path) -> list[str]:
     tool = find_tool("verilator")
+    options = ["--lint-only", "--quiet", "-Wall", "-sv", "--top-module", top, "-y", str(library)]
     done = subprocess.run(
-        [
-            *tool.command, "--lint-only", "--quiet", "-Wall", "-sv", "--top-module", source.stem,
-            "-y", str(library), str(source),
-        ],
-        env={**os.environ, **tool.environment}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*tool.command, *options, str(source)],
+        env={**os.environ, **tool.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if done.returncode and not said:
         said = [f"verilator ended with exit status {done.returncode}"]

@@ -2,25 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .config import ModelSection
-from .config_errors import ConfigError
+from .config_errors import ConfigError, nearest, source_of, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from .config import Config, ModelSection
+
+
+def network_options() -> dict[str, dict[str, Any]]:
+    """Return the options of every network of the zoo with their defaults."""
+    from ..models.zoo import NETWORKS  # noqa: PLC0415 (loads torch)
+
+    return {
+        name: {
+            field.name: getattr(base, field.name) for field in fields(base) if field.name != "name"
+        }
+        for name, base in NETWORKS.items()
+    }
+
 
 def create_network(model: ModelSection, **changes: Any) -> nn.Module:
-    """Return the network that the section names, with some options changed.
-
-    Raises:
-        ConfigError: The zoo has no such network, or it has no such option or value.
-    """
+    """Return a new network as the section describes it, with some options changed."""
     from ..models import zoo  # noqa: PLC0415 (loads torch)
 
-    try:
-        net: nn.Module = zoo.create(str(model.zoo), **{**model.options, **changes})
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"model: {error}") from error
+    net: nn.Module = zoo.create(str(model.zoo), **{**model.options, **changes})
     return net
+
+
+def check_names(config: Config, where: str, overrides: Sequence[tuple[str, ...]] = ()) -> None:
+    """Raise if the zoo has no such network or option, or the loaders no such data set.
+
+    Args:
+        config: What to check.
+        where: Name of the file.
+        overrides: Places that ``--set`` gave.
+
+    Raises:
+        ConfigError: One line for each unknown name or wrong value.
+    """
+    if config.model.zoo is None:
+        return
+    from ..models.data import DATASETS  # noqa: PLC0415 (loads torch)
+    from ..models.zoo import NETWORKS  # noqa: PLC0415
+
+    def place(*keys: str) -> str:
+        return f"{source_of(keys, where, overrides)}: {'.'.join(keys)}"
+
+    name, options = config.model.zoo, config.model.options
+    if name not in NETWORKS:
+        raise ConfigError(f"{place('model', 'zoo')}: {unknown_name(name, list(NETWORKS))}")
+    known = list(network_options()[name])
+    section = [*known, *type(config.model).model_fields]
+    lines = [
+        f"{place('model', key)}: {nearest(key, section)}" for key in options if key not in known
+    ]
+    if config.data.name not in DATASETS:
+        hint = unknown_name(config.data.name, list(DATASETS))
+        lines.append(f"{place('data', 'name')}: {hint}")
+    if lines:
+        raise ConfigError("\n".join(lines))
+    try:
+        replace(NETWORKS[name], **options)
+    except ValueError as error:
+        raise ConfigError(f"{place('model')}: {error}") from error
+    except TypeError as error:
+        raise ConfigError(f"{place('model')}: an option is of the wrong type: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -46,7 +47,10 @@ class ReportingGroup(click.Group):
 
     def _status(self, *args: Any, **kwargs: Any) -> int:
         try:
-            returned = super().main(*args, **kwargs)
+            with warnings.catch_warnings():
+                # What libraries warn of is for the logs of the steps, which turn warnings on again.
+                warnings.simplefilter("ignore")
+                returned = super().main(*args, **kwargs)
         except (InterruptedByUserError, click.Abort):
             return _say("interrupted; run the same command to resume", INTERRUPTED)
         except click.ClickException as error:

@@ -41,14 +41,6 @@ class Train(Step):
         """Return the trained weights and what is known about them."""
         return ("network.safetensors", "training.json")
 
-    def check(self, config: Config) -> None:
-        """Raise if the data set is unknown or the network refuses its options."""
-        from ...models import data  # noqa: PLC0415 (loads torch)
-        from ..networks import create_network  # noqa: PLC0415
-
-        data.load(config.data.name)
-        create_network(config.model)
-
     def run(self, work: Workspace) -> None:
         """Train both; each goes on from its checkpoint after an interruption."""
         from ...models import data  # noqa: PLC0415 (loads torch)
