@@ -1,0 +1,170 @@
+"""Random binary MLPs for benchmarks: one set of weights, and its file, float graph and dataflow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from ...hw.dtypes import BIPOLAR, IntArray
+from ...hw.graph import Dataflow, StreamType
+from ...hw.stages import MatVec, Thresholds
+
+F32 = NDArray[np.float32]
+EPSILON = 1e-5
+_OPSET = 13
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Inference parameters of a BatchNorm: ``gamma (a - mean) / sqrt(var + EPSILON) + beta``."""
+
+    gamma: F32
+    beta: F32
+    mean: F32
+    var: F32
+
+
+@dataclass(frozen=True)
+class BinaryMlp:
+    """Binary MLP: bipolar inputs, +-1 weights, BatchNorm and sign after all but the last layer.
+
+    Attributes:
+        name: Short name, an identifier.
+        weights: Per layer +-1, shape ``(neurons, synapses)``.
+        norms: Per hidden layer.
+    """
+
+    name: str
+    weights: tuple[F32, ...]
+    norms: tuple[BatchNorm, ...]
+
+    @property
+    def synapses(self) -> int:
+        """Elements of an input."""
+        return int(self.weights[0].shape[1])
+
+    def inputs(self, images: int, seed: int) -> IntArray:
+        """Return random inputs -1, +1, shape ``(images, synapses)``."""
+        rng = np.random.default_rng(seed)
+        return 2 * rng.integers(0, 2, (images, self.synapses)) - 1
+
+
+def random_mlp(name: str, sizes: tuple[int, ...], seed: int = 0) -> BinaryMlp:
+    """Return a network with random weights and BatchNorms of both signs.
+
+    Every BatchNorm crosses 0 midway between two values of its accumulator, so that rounding in
+    float32 cannot turn a sign and all engines must agree in every bit.
+    """
+    rng = np.random.default_rng(seed)
+    weights, norms = [], []
+    for synapses, neurons in pairwise(sizes):
+        weights.append((2 * rng.integers(0, 2, (neurons, synapses)) - 1).astype(np.float32))
+        # Accumulators are as odd as `synapses`; a crossing between two of them is not.
+        spread = max(1, math.isqrt(synapses) // 2)
+        crossing = 2 * rng.integers(-spread, spread + 1, neurons) + 1 + synapses % 2
+        gamma = (rng.uniform(0.5, 2, neurons) * rng.choice([-1, 1], neurons)).astype(np.float32)
+        beta = rng.normal(0, 1, neurons).astype(np.float32)
+        var = rng.uniform(1, synapses, neurons).astype(np.float32)
+        mean = crossing + beta * np.sqrt(var + EPSILON) / gamma
+        norms.append(BatchNorm(gamma, beta, mean.astype(np.float32), var))
+    return BinaryMlp(name, tuple(weights), tuple(norms[:-1]))
+
+
+def to_dataflow(mlp: BinaryMlp) -> Dataflow:
+    """Return the network in integers; its output is the popcounts of the last layer."""
+    stages = []
+    for index, weights in enumerate(mlp.weights):
+        thresholds = None
+        if index < len(mlp.norms):
+            norm, synapses = mlp.norms[index], weights.shape[1]
+            # The accumulator is 2 P - synapses for a popcount P.
+            deviation = np.sqrt(norm.var.astype(np.float64) + EPSILON)
+            crossing = norm.mean - norm.beta * deviation / norm.gamma
+            levels = np.ceil((crossing + synapses) / 2).astype(np.int64)
+            thresholds = Thresholds(levels=levels[:, None], is_rising=norm.gamma > 0)
+        stages.append(
+            MatVec(
+                name=f"fc{index}",
+                inputs=(f"x{index}",),
+                outputs=(f"x{index + 1}",),
+                weights=weights.astype(np.int64),
+                input_dtype=BIPOLAR,
+                kernel="xnor",
+                thresholds=thresholds,
+            )
+        )
+    return Dataflow(
+        name=mlp.name,
+        inputs={"x0": StreamType(dtype=BIPOLAR, shape=(mlp.synapses,), lanes=1)},
+        outputs=(f"x{len(stages)}",),
+        stages=tuple(stages),
+    )
+
+
+def to_float_onnx(mlp: BinaryMlp) -> onnx.ModelProto:
+    """Return the network in plain float operators: MatMul, BatchNormalization, Sign."""
+    return _to_onnx(mlp, is_quantized=False)
+
+
+def to_qonnx(mlp: BinaryMlp) -> onnx.ModelProto:
+    """Return the network as QONNX: BipolarQuant on the input, weights and activations."""
+    return _to_onnx(mlp, is_quantized=True)
+
+
+def _to_onnx(mlp: BinaryMlp, *, is_quantized: bool) -> onnx.ModelProto:
+    """Return either graph; they differ in what makes a value +-1."""
+    nodes: list[Any] = []
+    constants: dict[str, F32] = {"one": np.ones((), np.float32)}
+
+    def sign(name: str, result: str) -> None:
+        if is_quantized:
+            domain = "qonnx.custom_op.general"
+            nodes.append(helper.make_node("BipolarQuant", [name, "one"], [result], domain=domain))
+        else:
+            nodes.append(helper.make_node("Sign", [name], [result]))
+
+    here = "x"
+    if is_quantized:
+        sign("x", here := "x_bipolar")
+    for index, weights in enumerate(mlp.weights):
+        matrix = f"w{index}"
+        constants[matrix] = np.ascontiguousarray(weights.T)
+        if is_quantized:
+            sign(matrix, matrix := f"w{index}_bipolar")
+        product = f"a{index}" if index < len(mlp.norms) else "logits"
+        nodes.append(helper.make_node("MatMul", [here, matrix], [product]))
+        if index < len(mlp.norms):
+            norm = mlp.norms[index]
+            parameters = {
+                "gamma": norm.gamma,
+                "beta": norm.beta,
+                "mean": norm.mean,
+                "var": norm.var,
+            }
+            names = [f"{name}{index}" for name in parameters]
+            constants.update(zip(names, parameters.values(), strict=True))
+            nodes.append(
+                helper.make_node(
+                    "BatchNormalization", [product, *names], [f"n{index}"], epsilon=EPSILON
+                )
+            )
+            sign(f"n{index}", here := f"s{index}")
+    if not is_quantized:
+        del constants["one"]
+    classes = mlp.weights[-1].shape[0]
+    graph = helper.make_graph(
+        nodes,
+        mlp.name,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", mlp.synapses])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("qonnx.custom_op.general", 1)]
+    return helper.make_model(graph, opset_imports=opsets[: 2 if is_quantized else 1], ir_version=8)
