@@ -86,12 +86,14 @@ class ModelSection(Section):
         options: Options of the network, ``hidden: [256, 256]`` for one.
         onnx: QONNX file of one's own.
         golden: Its inputs and integers, as ``popshift.models.export`` writes them.
+        input_datatype: Datatype of its inputs, ``UINT8`` for one, where the file does not say it.
     """
 
     zoo: Name | None = None
     options: dict[str, Option] = Field(default_factory=dict)
     onnx: InputPath | None = None
     golden: InputPath | None = None
+    input_datatype: Name | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -112,17 +114,22 @@ class ModelSection(Section):
 
 
 class TrainSection(Section):
-    """How the network and its float twin are trained.
+    """How the network and its float twin are trained; None leaves a value to the recipe.
 
     Attributes:
-        float_epochs: Epochs of the float twin that gives ``accuracy_float``; 0 leaves it out.
+        recipe: Name in ``popshift.models.train.RECIPES``.
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        lr: Learning rate of the first step.
+        float_epochs: Epochs of the float twin that gives ``accuracy_float``, by the recipe
+            ``float``; 0 leaves the twin out.
     """
 
     recipe: Name = "bnn"
-    epochs: Count = 60
-    batch_size: Count = 64
-    lr: Positive = 0.003
-    float_epochs: Annotated[int, Field(ge=0, le=10**6)] = 20
+    epochs: Count | None = None
+    batch_size: Annotated[int, Field(ge=2, le=2**20)] | None = None
+    lr: Positive | None = None
+    float_epochs: Annotated[int, Field(ge=0, le=10**9)] | None = None
 
 
 class StageFolding(Section):

@@ -35,7 +35,7 @@ def create_network(model: ModelSection, **changes: Any) -> nn.Module:
 
 
 def check_names(config: Config, where: str, overrides: Sequence[tuple[str, ...]] = ()) -> None:
-    """Raise if the zoo has no such network or option, or the loaders no such data set.
+    """Raise if there is no such network, option of it, data set or recipe.
 
     Args:
         config: What to check.
@@ -48,6 +48,7 @@ def check_names(config: Config, where: str, overrides: Sequence[tuple[str, ...]]
     if config.model.zoo is None:
         return
     from ..models.data import DATASETS  # noqa: PLC0415 (loads torch)
+    from ..models.train import RECIPES  # noqa: PLC0415
     from ..models.zoo import NETWORKS  # noqa: PLC0415
 
     def place(*keys: str) -> str:
@@ -61,9 +62,12 @@ def check_names(config: Config, where: str, overrides: Sequence[tuple[str, ...]]
     lines = [
         f"{place('model', key)}: {nearest(key, section)}" for key in options if key not in known
     ]
-    if config.data.name not in DATASETS:
-        hint = unknown_name(config.data.name, list(DATASETS))
-        lines.append(f"{place('data', 'name')}: {hint}")
+    for keys, given, names in (
+        (("data", "name"), config.data.name, DATASETS),
+        (("train", "recipe"), config.train.recipe, RECIPES),
+    ):
+        if given not in names:
+            lines.append(f"{place(*keys)}: {unknown_name(given, list(names))}")
     if lines:
         raise ConfigError("\n".join(lines))
     try:

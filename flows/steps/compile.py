@@ -15,8 +15,9 @@ class Compile(Step):
     summary = "turn the model file into a folded dataflow of integers"
 
     def settings(self, config: Config) -> Any:
-        """Return the name and the hardware section."""
-        return [config.name, config.hardware.model_dump(mode="json")]
+        """Return the name, the hardware section and the datatype of the inputs."""
+        hardware = config.hardware.model_dump(mode="json")
+        return [config.name, hardware, config.model.input_datatype]
 
     def reads(self, config: Config) -> tuple[str, ...]:
         """Return the model file."""
@@ -34,7 +35,9 @@ class Compile(Step):
 
         hardware = work.config.hardware
         name = work.config.name.replace("-", "_")
-        dataflow = frontend.load(work.input("model.onnx"), name=name)
+        dataflow = frontend.load(
+            work.input("model.onnx"), name=name, input_dtype=work.config.model.input_datatype
+        )
         if hardware.folding is not None:
             folding = {stage: part.model_dump() for stage, part in hardware.folding.items()}
             dataflow = apply_folding(dataflow, folding)

@@ -36,17 +36,14 @@ class Export(Step):
         """Export, or copy."""
         model = work.config.model
         if model.onnx is not None and model.golden is not None:
-            shutil.copyfile(model.onnx, work.output("model.onnx"))
-            shutil.copyfile(model.golden, work.output("golden.npz"))
+            _take(work, model.onnx, model.golden)
             return
-        from safetensors.torch import load_file  # noqa: PLC0415 (loads torch)
-
-        from ...models import data  # noqa: PLC0415
+        from ...models import data, train  # noqa: PLC0415 (loads torch)
         from ...models.export import export  # noqa: PLC0415
         from ..networks import create_network  # noqa: PLC0415
 
         net = create_network(model)
-        net.load_state_dict(load_file(work.input("network.safetensors")))
+        train.load_weights(net, work.input("network.safetensors"))
         split = data.load(work.config.data.name)
         result = export(
             net,
@@ -57,3 +54,19 @@ class Export(Step):
             input_dtype=split.input_dtype,
         )
         work.note(f"{result.images} images, integer points: {', '.join(result.tensors)}")
+
+
+def _take(work: Workspace, onnx: Path, golden: Path) -> None:
+    """Copy the user's files, after a look whether they are what they should be.
+
+    Raises:
+        ModelFileError: The model file is truncated or not ONNX.
+        GraphError: The golden file is none.
+    """
+    from ...hw.frontend.model_file import read_model  # noqa: PLC0415 (onnx is slow to load)
+    from ..golden import load_golden  # noqa: PLC0415
+
+    load_golden(golden)
+    shutil.copyfile(golden, work.output("golden.npz"))
+    # External data becomes part of the copy, which is then complete by itself.
+    work.output("model.onnx").write_bytes(read_model(onnx).model.SerializeToString())

@@ -46,39 +46,42 @@ class Train(Step):
         from ...models import data  # noqa: PLC0415 (loads torch)
         from ..networks import create_network  # noqa: PLC0415
 
-        config = work.config
-        split = data.load(config.data.name)
-        net = create_network(config.model)
-        result = _fit(work, net, split, config.train.recipe, config.train.epochs)
-        shutil.copyfile(
-            work.scratch / f"{config.train.recipe}.safetensors", work.output("network.safetensors")
-        )
-        training: dict[str, Any] = {
-            "accuracy_quantized": result.test_accuracy,
-            "accuracy_float": None,
-        }
-        if config.train.float_epochs:
-            twin = create_network(config.model, weight="float", act="float")
-            result = _fit(work, twin, split, _FLOAT_RECIPE, config.train.float_epochs)
+        train = work.config.train
+        split = data.load(work.config.data.name)
+        given = {"epochs": train.epochs, "batch_size": train.batch_size, "lr": train.lr}
+        net = create_network(work.config.model, seed=work.config.seed)
+        result = _fit(work, net, split, "network", train.recipe, **given)
+        training = {"accuracy_float": None, "accuracy_quantized": result.test_accuracy}
+        shutil.copyfile(work.scratch / "network.safetensors", work.output("network.safetensors"))
+        if train.float_epochs != 0:
+            twin = create_network(
+                work.config.model, seed=work.config.seed, weight="float", act="float"
+            )
+            result = _fit(work, twin, split, "float", _FLOAT_RECIPE, epochs=train.float_epochs)
             training["accuracy_float"] = result.test_accuracy
         work.output("training.json").write_text(json.dumps(training, indent=1) + "\n", "utf-8")
 
 
 def _fit(
-    work: Workspace, net: nn.Module, split: DataSplit, recipe: str, epochs: int
+    work: Workspace, net: nn.Module, split: DataSplit, name: str, recipe: str, **given: Any
 ) -> TrainResult:
-    from ...models.train import fit  # noqa: PLC0415 (loads torch)
+    from ...models.train import RECIPES, EpochRecord, fit  # noqa: PLC0415 (loads torch)
 
-    train = work.config.train
+    whole = given["epochs"] or RECIPES[recipe].epochs
+
+    def on_epoch(record: EpochRecord) -> None:
+        accuracy = f"{100 * record.val_accuracy:.1f} % of the validation images right"
+        work.progress(record.epoch, whole, f"{name}, {accuracy}")
+        work.note(f"{name}, epoch {record.epoch}: loss {record.loss:.4f}, {accuracy}")
+
     return fit(
         net,
         split,
         recipe=recipe,
-        epochs=epochs,
-        batch_size=train.batch_size,
-        lr=train.lr,
         seed=work.config.seed,
-        checkpoint=work.scratch / f"{recipe}.safetensors",
+        checkpoint=work.scratch / f"{name}.safetensors",
         resume=True,
         progress=False,
+        on_epoch=on_epoch,
+        **given,
     )

@@ -55,14 +55,16 @@ class Verify(Step):
             work.note(str(stage))
         if not report.passed:
             raise CheckFailedError(*_failures(report))
-        work.progress(1, 2, "ask the hardware for every class")
+        work.progress(len(report.stages), len(report.stages) + 1, "answers of the hardware")
         _save_answers(work)
 
 
 def _failures(report: VerifyReport) -> tuple[str, tuple[str, ...]]:
     failed = [stage for stage in report.stages if stage.mismatches or stage.cycle_mismatches]
     names = ", ".join(f"{stage.name} against {stage.against}" for stage in failed)
-    lines = (f"{stage.name} against {stage.against}: {stage.first}" for stage in failed)
+    lines = [
+        f"{stage.name} against {stage.against}: {line}" for stage in failed for line in stage.first
+    ]
     return f"verification failed: {names}", tuple(lines)
 
 
