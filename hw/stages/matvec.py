@@ -58,7 +58,7 @@ class MatVec(Stage):
     pe: int = 1
 
     def __post_init__(self) -> None:
-        weights = np.array(self.weights, np.int64)
+        weights = np.array(self.weights, np.int64, order="C")
         if weights.ndim != 2 or not weights.size:
             raise GraphError(f"{self.name}: weights must be (MH, MW), got shape {weights.shape}")
         weights.setflags(write=False)

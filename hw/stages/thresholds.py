@@ -37,7 +37,7 @@ class Thresholds:
     dtype: DataType = BIPOLAR
 
     def __post_init__(self) -> None:
-        levels = np.array(self.levels, np.int64)
+        levels = np.array(self.levels, np.int64, order="C")
         rising = np.array(self.is_rising, np.bool_)
         if levels.ndim != 2 or levels.shape[1] < 1 or rising.shape != levels.shape[:1]:
             raise GraphError(
