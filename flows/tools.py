@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.resources
 import importlib.util
@@ -190,16 +191,14 @@ def tool_report() -> list[ToolStatus]:
     """Return the state of every external tool, missing ones included."""
     report = []
     for name, source in TOOLS.items():
-        try:
-            tool = find_tool(name)
-            version, path = tool.version, tool.path
-        except ToolNotFoundError:
-            version = path = None
+        found: Tool | None = None
+        with contextlib.suppress(ToolNotFoundError):
+            found = find_tool(name)
         report.append(
             ToolStatus(
                 name=name,
-                version=version,
-                path=path,
+                version=found.version if found else None,
+                path=found.path if found else None,
                 needed_for=source.needed_for,
                 how_to_get=source.how_to_get,
             )
@@ -311,7 +310,7 @@ def last_error(log: Path) -> str:
     """Return the last line of a log that speaks of an error, or its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[1:]]
     # A build tool's closing line ("Exiting due to 2 errors") says less than what it counts.
-    closing = re.compile(r"exiting due to|errors? generated|returned 1 exit", re.IGNORECASE)
+    closing = re.compile(r"exiting due to|errors? generated|returned 1 exit|^\.\.\. For", re.I)
     lines = [line for line in lines if line and not closing.search(line)]
     errors = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
     return (errors or lines or ["no output"])[-1]

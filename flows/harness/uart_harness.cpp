@@ -114,6 +114,18 @@ void board_idle(Board* board, std::uint64_t cycles, int button) {
     board->model->button = 0;
 }
 
+// Drives given levels, one a cycle, and records what the pins show after each clock edge.
+void board_drive(Board* board, const std::uint8_t* rxd, const std::uint8_t* button,
+                 std::uint8_t* txd, std::uint32_t* leds, std::uint64_t cycles) {
+    for (std::uint64_t i = 0; i < cycles; ++i) {
+        board->model->uart_rxd = rxd[i] != 0;
+        board->model->button = button[i] != 0;
+        board->clock();
+        txd[i] = board->model->uart_txd;
+        leds[i] = board->model->led;
+    }
+}
+
 // Sends images and collects answers; at most `window` images are on their way (0: no limit).
 // Returns the number of received bytes, or -1 for a wrong frame from the board.
 std::int64_t board_uart(Board* board, unsigned clocks_per_bit, const std::uint8_t* images,

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...hw.errors import SimulationError
 from ...hw.packing import Bytes
@@ -29,7 +30,8 @@ OVERRUN_LED = 1
 FRAME_ERROR_LED = 2
 
 _START_CYCLES = 64  # reset ends after 16
-_SILENCE_BITS = 2_000_000
+_SILENCE_CYCLES = 10_000_000
+_BATCH_BYTES = 4096  # between two of these, Ctrl-C is heard
 
 
 class BoardModel:
@@ -41,6 +43,7 @@ class BoardModel:
         clocks_per_bit: Clock cycles of one bit on the serial line.
         window: Images that may be on their way at once; 0 for no limit.
         seed: Of the contents that no reset and no initial value sets.
+        silence_cycles: Cycles without a byte in either direction that end a wait for answers.
     """
 
     def __init__(
@@ -51,9 +54,11 @@ class BoardModel:
         clocks_per_bit: int,
         window: int = 0,
         seed: int = 1,
+        silence_cycles: int = _SILENCE_CYCLES,
     ) -> None:
         self._clocks_per_bit = clocks_per_bit
         self._window = window
+        self._silence_cycles = silence_cycles
         self._library = _load(library)
         with contextlib.chdir(data_folder):
             self._board = self._library.board_new(seed)
@@ -95,6 +100,27 @@ class BoardModel:
         self.idle(8, is_button_pressed=True)
         self.idle(_START_CYCLES)
 
+    def drive(self, rxd: Bytes, button: Bytes | None = None) -> tuple[Bytes, NDArray[np.uint32]]:
+        """Drive the pins cycle by cycle and return what they show after each clock edge.
+
+        Args:
+            rxd: Level of the line to the board in each cycle, shape ``(cycles,)``, in {0, 1}.
+            button: 1 where the reset button is pressed, shape ``(cycles,)``; None for never.
+
+        Returns:
+            Levels of the line from the board and the LEDs, both of shape ``(cycles,)``.
+        """
+        rxd = np.ascontiguousarray(rxd, np.uint8)
+        pressed = np.zeros_like(rxd) if button is None else np.ascontiguousarray(button, np.uint8)
+        if pressed.shape != rxd.shape:
+            raise ValueError(f"uart: button has shape {pressed.shape}, but rxd {rxd.shape}")
+        txd = np.empty_like(rxd)
+        leds = np.empty(len(rxd), np.uint32)
+        arrays = (rxd, pressed, txd, leds)
+        addresses = (array.ctypes.data for array in arrays)
+        self._library.board_drive(self._board, *addresses, len(rxd))
+        return txd, leds
+
     def send(self, images: Bytes, answer_bytes: int) -> Bytes:
         """Send images and return the received bytes, which may be fewer than expected.
 
@@ -116,7 +142,7 @@ class BoardModel:
             answers.ctypes.data,
             answer_bytes,
             self._window,
-            _SILENCE_BITS * self._clocks_per_bit,
+            self._silence_cycles,
         )
         if count < 0:
             raise SimulationError("uart: the board sent a frame without a stop bit")
@@ -136,7 +162,14 @@ class BoardModel:
         Raises:
             SimulationError: The board fell silent, lost bytes or saw or sent a wrong frame.
         """
-        answers = self.send(images, answer_bytes)
+        step = max(1, _BATCH_BYTES // images.shape[1])
+        batches = [images[at : at + step] for at in range(0, len(images), step)]
+        parts = []
+        for batch in batches:
+            parts.append(self.send(batch, answer_bytes))
+            if len(parts[-1]) != len(batch) * answer_bytes:
+                break
+        answers = np.concatenate([np.zeros(0, np.uint8), *parts])
         leds = self.leds
         state = (
             f"overrun LED {'on' if leds & OVERRUN_LED else 'off'}, "
@@ -183,7 +216,9 @@ def netlist_model(result: SynthResult, folder: Path) -> BoardModel:
     )
 
 
-def compile_board(sources: Sequence[Path], top: str, folder: Path, *args: str) -> Path:
+def compile_board(
+    sources: Sequence[Path], top: str, folder: Path, *args: str, optimise: str = "-O2"
+) -> Path:
     """Compile a board's top level with the serial harness and return the shared library.
 
     Args:
@@ -191,6 +226,7 @@ def compile_board(sources: Sequence[Path], top: str, folder: Path, *args: str) -
         top: Name of the top-level module.
         folder: Receives the generated C++, the logs and the library.
         args: Further arguments of Verilator.
+        optimise: Optimisation of the C++ compiler.
 
     Raises:
         BuildError: Verilator or the compiler failed.
@@ -202,16 +238,20 @@ def compile_board(sources: Sequence[Path], top: str, folder: Path, *args: str) -
     except OSError as error:
         raise BuildError(f"{folder}: cannot write: {error}") from error
     options = ("--cc", "-O3", "--no-timing", "--x-assign", "unique", "--x-initial", "unique")
-    quiet = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
+    # Without the last option, -Wno-fatal would also forgive an elaboration $error of the RTL.
+    quiet = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Werror-USERERROR")
     names = ("--top-module", top, "--prefix", MODEL, "--Mdir", "verilated")
     files = tuple(str(path.resolve()) for path in sources)
     run_tool(
         "verilator", (*options, *quiet, *names, *args, *files), folder, folder / "verilator.log"
     )
     generated = folder / "verilated"
-    flags = ("-O2", "-fPIC", f"-I{generated}", f"-DMODEL={MODEL}", f'-DMODEL_HEADER="{MODEL}.h"')
+    flags = (optimise, "-fPIC", f"-I{generated}", f"-DMODEL={MODEL}", f'-DMODEL_HEADER="{MODEL}.h"')
     units = (HARNESS_FOLDER / "uart_harness.cpp", *sorted(generated.glob(f"{MODEL}*.cpp")))
-    objects = compile_objects(units, folder, flags, is_traced=False)
+    # One unit: the compiler reads Verilator's headers once instead of once a file.
+    whole = folder / "board.cpp"
+    whole.write_text("".join(f'#include "{unit}"\n' for unit in units))
+    objects = compile_objects((whole,), folder, flags, is_traced=False)
     objects += _runtime_objects()
     library = folder / f"{MODEL}.so"
     linked = (*map(str, objects), "-shared", "-pthread", "-o", library.name)
@@ -251,6 +291,8 @@ def _load(path: Path) -> ctypes.CDLL:
     library.board_leds.restype = ctypes.c_uint
     library.board_idle.argtypes = [handle, number, ctypes.c_int]
     library.board_idle.restype = None
+    library.board_drive.argtypes = [handle, *[address] * 4, number]
+    library.board_drive.restype = None
     library.board_uart.argtypes = [
         handle,
         ctypes.c_uint,
