@@ -152,7 +152,7 @@ def _scalar(
     Args:
         apply: Function of x and the attributes in ``defaults``, in that order.
         gain: Bound of the slope's magnitude for the attributes' defaults.
-        is_rising: Whether it never falls, also after rounding.
+        is_rising: Whether it never falls, for any value of the attributes.
         **defaults: Attributes of the node and their defaults.
     """
 
@@ -189,7 +189,6 @@ def _softplus(x: Any) -> Any:
     return np.logaddexp(0, x).astype(x.dtype)
 
 
-# NumPy's tanh and exp are not proven to be monotone after rounding, so they are tabulated.
 HANDLERS: Handlers = MappingProxyType(
     {
         "Abs": _scalar(np.abs),
@@ -209,10 +208,10 @@ HANDLERS: Handlers = MappingProxyType(
         "Neg": _neg,
         "PRelu": _prelu,
         "Relu": _scalar(lambda x: np.maximum(x, 0), is_rising=True),
-        "Sigmoid": _scalar(_sigmoid),
-        "Softplus": _scalar(_softplus),
-        "Softsign": _scalar(lambda x: x / (1 + np.abs(x))),
+        "Sigmoid": _scalar(_sigmoid, is_rising=True),
+        "Softplus": _scalar(_softplus, is_rising=True),
+        "Softsign": _scalar(lambda x: x / (1 + np.abs(x)), is_rising=True),
         "Sub": _sub,
-        "Tanh": _scalar(np.tanh),
+        "Tanh": _scalar(np.tanh, is_rising=True),
     }
 )

@@ -35,7 +35,7 @@ class Function:
         parameters: Float64 parameters, each of shape ``(channels,)`` or ``(1,)``.
         gain: Bound of ``|dy / dx|``, shape ``(channels,)`` or ``(1,)``.
         direction: Per channel +1 (never falls), -1 (never rises), 0 (constant); None when it may do
-            both. The rounded function must keep it too, so that bisection is exact.
+            both.
         kind: Which part of an affine map it is.
     """
 
@@ -108,7 +108,7 @@ def curve(
         apply: Function of an array and the parameters.
         parameters: Each ``(channels,)`` or ``(1,)``.
         gain: Bound of the slope's magnitude.
-        is_rising: Whether it never falls, also after rounding.
+        is_rising: Whether it never falls.
     """
     return Function(
         label=label,

@@ -108,8 +108,9 @@ class Island:
         """Return the tensor in float64 for integers ``(n, channels)`` or ``(n, 1)``."""
         points = (self.multiplier * x + self.offset).astype(np.float64)
         value = points * at(self.scale, channels)
-        for function in self.functions:
-            value = np.asarray(function(value, channels), np.float64)
+        with np.errstate(over="ignore"):
+            for function in self.functions:
+                value = np.asarray(function(value, channels), np.float64)
         return value
 
     def evaluate_in_float32(self, x: IntArray) -> tuple[F64, NDArray[np.float32], F64]:
@@ -123,8 +124,8 @@ class Island:
         single = points.astype(np.float32)
         error = np.abs(single - exact)
         for function in (multiply("", self.scale), *self.functions):
-            exact = np.asarray(function(exact, ALL), np.float64)
             with np.errstate(over="ignore", invalid="ignore"):
+                exact = np.asarray(function(exact, ALL), np.float64)
                 single = np.asarray(function(single, ALL), np.float32)
                 is_exact = (error == 0) & (single == exact)
             error = np.where(is_exact, 0.0, function.gain * error + ROUNDING * np.abs(exact))

@@ -50,8 +50,9 @@ class Staircase:
 def find_staircase(island: Island, quantizer: Quantizer) -> Staircase:
     """Return the thresholds of ``quantizer`` on the integers of ``island``.
 
-    1. If every function is monotone, each step is bisected: for rounded monotone functions this is
-       the same as evaluating everywhere.
+    1. If every function is monotone, each step is bisected. IEEE arithmetic keeps the order, so
+       this is the same as evaluating everywhere; a library's tanh or exp may break it by a unit in
+       the last place of float64, and a margin near 0 shows where that could matter.
     2. Otherwise every integer of the range is evaluated, some channels at a time.
     3. Steps that all channels always or never take are left out.
 
@@ -104,7 +105,8 @@ def _tabulate(island: Island, quantizer: Quantizer) -> tuple[IntArray, NDArray[n
         values = island.evaluate(members, part)
         counts = quantizer.count(np.broadcast_to(values, (len(members), part.stop - start)), part)
         change = np.diff(counts, axis=0)
-        falls, rises = (change < 0).any(axis=0), (change > 0).any(axis=0)
+        falls: NDArray[np.bool_] = np.any(change < 0, axis=0)
+        rises: NDArray[np.bool_] = np.any(change > 0, axis=0)
         if (falls & rises).any():
             channel = int(np.argmax(falls & rises))
             moves = np.flatnonzero(change[:, channel])
@@ -112,10 +114,18 @@ def _tabulate(island: Island, quantizer: Quantizer) -> tuple[IntArray, NDArray[n
             turn = island.low + 1 + int(moves[np.argmax(turns)])
             raise NotAStaircaseError(start + channel, turn)
         is_rising[part] = ~falls
-        for step in range(quantizer.steps):
-            reached = (counts > step).sum(axis=0)
-            levels[part, step] = np.where(falls, island.low + reached, island.high + 1 - reached)
+        reached = _integers_above(counts, quantizer.steps)
+        levels[part] = np.where(falls[:, None], island.low + reached, island.high + 1 - reached)
     return np.sort(levels, axis=1), is_rising
+
+
+def _integers_above(counts: IntArray, steps: int) -> IntArray:
+    """Return how many rows of ``(n, channels)`` exceed each of 0 to steps - 1, per channel."""
+    channels = counts.shape[1]
+    offset = counts + np.arange(channels) * (steps + 1)
+    histogram = np.bincount(offset.ravel(), minlength=channels * (steps + 1))
+    at_most = histogram.reshape(channels, steps + 1).cumsum(axis=1)[:, :steps]
+    return np.asarray(len(counts) - at_most, np.int64)
 
 
 def _float32_margins(

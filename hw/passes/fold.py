@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ..errors import FoldingError
@@ -150,20 +151,17 @@ def _smallest(stage: Stage, budget: int, fps: float, clock_mhz: float) -> Stage:
     """Return the folding of ``stage`` with the fewest LUTs within ``budget`` cycles per image."""
     best: tuple[tuple[int, ...], Stage] | None = None
     fastest = cycles_per_image(stage)
-    for pe, simds in _foldings(stage):
-        # For one PE the logic grows with SIMD, except for the depth of small memories: the slowest
-        # foldings that are fast enough hold the optimum, so the rest need not be priced.
-        fitting = 0
-        for simd in simds:
-            candidate = stage.with_(**{**pe, **simd})
-            cycles = cycles_per_image(candidate)
-            fastest = min(fastest, cycles)
-            if cycles > budget or fitting == 2:
-                continue
-            fitting += 1
+    for row in _foldings(stage):
+        # Cycles fall along a row. Its logic grows, except that small memories get shallower, so its
+        # slowest foldings that are fast enough hold the optimum and the rest need not be priced.
+        fastest = min(fastest, cycles_per_image(stage.with_(**row[-1])))
+        start = bisect_left(
+            row, True, key=lambda folds: cycles_per_image(stage.with_(**folds)) <= budget
+        )
+        for folds in row[start : start + 2]:
+            candidate = stage.with_(**folds)
             cost = candidate.cost()
-            lanes = math.prod((*pe.values(), *simd.values()))
-            key = (cost.lut, cost.bram, cost.ff, lanes)
+            key = (cost.lut, cost.bram, cost.ff, math.prod(folds.values()))
             if best is None or key < best[0]:
                 best = key, candidate
     if best is None:
@@ -175,16 +173,18 @@ def _smallest(stage: Stage, budget: int, fps: float, clock_mhz: float) -> Stage:
     return best[1]
 
 
-def _foldings(stage: Stage) -> Iterator[tuple[dict[str, int], list[dict[str, int]]]]:
-    """Yield each PE with every SIMD that goes with it, ascending."""
+def _foldings(stage: Stage) -> list[list[dict[str, int]]]:
+    """Return the foldings of ``stage``, a row for each PE, SIMD ascending along it.
+
+    SIMD folds the channels that come in; PE those that go out, or those that come in where it is
+    the only fold.
+    """
     folds = _folds(stage)
-    inputs, outputs = stage.input_types, stage.output_types
-    # SIMD folds the channels that come in; PE those that go out, or those that come in where that
-    # is the only fold.
-    pe_size = (outputs if "simd" in folds else inputs)[0].shape[-1]
-    simds = [{"simd": d} for d in _divisors(inputs[0].shape[-1])] if "simd" in folds else [{}]
-    for pe in _divisors(pe_size) if "pe" in folds else [0]:
-        yield ({"pe": pe} if pe else {}), simds
+    entering, leaving = stage.input_types[0].shape[-1], stage.output_types[0].shape[-1]
+    if "simd" not in folds:
+        return [[{"pe": pe} for pe in _divisors(entering)]] if "pe" in folds else [[{}]]
+    pes = [{"pe": pe} for pe in _divisors(leaving)] if "pe" in folds else [{}]
+    return [[{**pe, "simd": simd} for simd in _divisors(entering)] for pe in pes]
 
 
 def _divisors(number: int) -> list[int]:
