@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from qonnx.core.datatype import DataType
 from torch import Tensor, nn
 
+from .dtypes import integer_range
 from .golden import capture
 from .qonnx_file import EXPORTERS, Exporter, check_points, name_points, to_qonnx
 
@@ -76,8 +76,14 @@ def export(
         raise ValueError(f"export: exporter={exporter!r} is none of {', '.join(EXPORTERS)}")
     if path.resolve() == golden.resolve():
         raise ValueError(f"export: model and golden file are both {path}")
+    for folder in (path.parent, golden.parent):
+        if not folder.is_dir():
+            raise ValueError(f"export: folder {folder} does not exist; create it")
     dtype = _input_dtype(net, input_dtype)
     images = _check_inputs(np.asarray(inputs), dtype)
+    shape = getattr(net, "input_shape", images.shape[1:])
+    if shape != images.shape[1:]:
+        raise ValueError(f"export: the network takes {shape}, the inputs are {images.shape[1:]}")
     points, outputs = capture(net, torch.from_numpy(images.astype(np.float32)))
     columns: dict[str, npt.NDArray[np.generic]] = {
         "input": images,
@@ -90,7 +96,7 @@ def export(
                 f"export: labels must be ({len(images)},), got {columns['label'].shape}"
             )
 
-    model = to_qonnx(net, images.shape[1:], dtype.name, exporter)
+    model = to_qonnx(net, images.shape[1:], dtype, exporter)
     named = name_points(model, points)
     check_points(model, named, images[:_CHECKED_IMAGES].astype(np.float32))
     input_name = model.graph.input[0].name
@@ -106,37 +112,30 @@ def export(
         golden=golden,
         tensors=(input_name, *named),
         images=len(images),
-        input_dtype=dtype.name,
+        input_dtype=dtype,
     )
 
 
-def _input_dtype(net: nn.Module, name: str | None) -> DataType:
+def _input_dtype(net: nn.Module, name: str | None) -> str:
     name = getattr(net, "input_dtype", None) if name is None else name
     if name is None:
         raise ValueError("export: net has no input_dtype; pass input_dtype='UINT8' or such")
-    try:
-        dtype = DataType[name]
-    except KeyError as error:
-        raise ValueError(f"export: input_dtype={name!r} is no QONNX datatype") from error
-    if not dtype.is_integer():
-        raise ValueError(f"export: input_dtype={name!r} is none of BIPOLAR, UINTn, INTn")
-    return dtype
+    return name
 
 
-def _check_inputs(inputs: npt.NDArray[np.generic], dtype: DataType) -> npt.NDArray[np.integer]:
+def _check_inputs(inputs: npt.NDArray[np.generic], dtype: str) -> npt.NDArray[np.integer]:
+    """Return ``inputs`` in the narrowest NumPy integers after checking every value."""
+    low, high = integer_range(dtype, "export: input_dtype")
     if inputs.ndim < 2 or len(inputs) == 0:
         raise ValueError(f"export: inputs must be (images, *shape), got shape {inputs.shape}")
     values = inputs.astype(np.int64)
-    wrong = (values != inputs) | (values < dtype.min()) | (values > dtype.max())
-    if dtype.name == "BIPOLAR":
+    wrong = (values != inputs) | (values < low) | (values > high)
+    if dtype == "BIPOLAR":
         wrong |= values == 0
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(f"export: input {at} is {inputs[at]}, which is not in {dtype.name}")
-    for narrow in (np.int8, np.uint8, np.int16, np.uint16, np.int32):
-        if np.iinfo(narrow).min <= dtype.min() and dtype.max() <= np.iinfo(narrow).max:
-            return values.astype(narrow)
-    return values
+        raise ValueError(f"export: input {at} is {inputs[at]}, which is not in {dtype}")
+    return values.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
 def _write_both(

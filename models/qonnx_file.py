@@ -105,7 +105,7 @@ def name_points(model: ModelWrapper, points: list[IntegerPoint]) -> dict[str, In
         if len(of_kind) != len(names):
             raise ValueError(
                 f"export: the network has {len(of_kind)} {kind.value}s but the graph {len(names)}; "
-                "every layer must run exactly once in forward"
+                "use Brevitas layers and quantizers only"
             )
         named.update(zip(names, of_kind, strict=True))
     order = [name for node in model.graph.node for name in node.output if name in named]
@@ -172,7 +172,7 @@ def _check_integers(
     steps = tensor[0].astype(np.float64) / scale
     # sums of steps that are powers of two are exact in float32, others are off by its rounding
     is_exact = bool((np.frexp(point.scale)[0] == 0.5).all())
-    wrong = (steps != want) if is_exact else (np.abs(steps - want) > 2.0**-10)
+    wrong = (steps if is_exact else np.rint(steps)) != want
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(

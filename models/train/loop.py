@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from .. import zoo
 from ..data import DataSplit, Subset
 from ..quant import clip_latent_weights, latent_weights
 from .checkpoint import write_tensors
+from .progress import progress_bar
 from .recipes import RECIPES, Recipe
 from .state import (
     EpochRecord,
@@ -118,7 +115,7 @@ def fit(
 
     images = data.train.images.float()
     started = time.perf_counter() - state.seconds
-    with _bar(progress, settings.epochs, state) as show:
+    with progress_bar(progress, settings.epochs, state.epoch) as show:
         for epoch in range(state.epoch + 1, settings.epochs + 1):
             loss = _train_epoch(net, images, data.train.labels, optimizer, settings, seed, epoch)
             record = EpochRecord(epoch=epoch, loss=loss, val_accuracy=evaluate(net, data.val))
@@ -233,26 +230,3 @@ def _write_best(checkpoint: Path, state: TrainState, config: dict[str, Any]) -> 
         "config_hash": config_hash(config),
     }
     write_tensors(checkpoint, state.best_weights, note)
-
-
-@contextmanager
-def _bar(
-    progress: bool | None, epochs: int, state: TrainState
-) -> Iterator[Callable[[EpochRecord], None]]:
-    """Yield what shows a finished epoch."""
-    is_drawn = sys.stderr.isatty() if progress is None else progress
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not is_drawn) as bar:
-        task = bar.add_task("training", total=epochs, completed=state.epoch, figures="")
-
-        def show(record: EpochRecord) -> None:
-            figures = f"loss {record.loss:.3f}  validation {100 * record.val_accuracy:.1f} %"
-            bar.update(task, advance=1, figures=figures)
-
-        yield show

@@ -16,7 +16,7 @@ import torch
 
 from .mlp import Mlp, MlpConfig
 
-__all__ = ["NETWORKS", "Mlp", "MlpConfig", "create"]
+__all__ = ["NETWORKS", "Mlp", "MlpConfig", "create", "describe"]
 
 
 def _finn_fc(name: str, width: int) -> MlpConfig:

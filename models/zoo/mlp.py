@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from qonnx.core.datatype import DataType
 from torch import Tensor, nn
 
 from ..blocks.mlp import LinearBlock, Precision, linear
+from ..dtypes import integer_range
 from ..layers import BinaryAct, PositiveScale
 
 
@@ -53,14 +53,7 @@ class MlpConfig:
                 raise ValueError(
                     f"{self.name}: {field}={value!r} is none of {', '.join(get_args(Precision))}"
                 )
-        try:
-            is_integer = DataType[self.input_dtype].is_integer()
-        except KeyError:
-            is_integer = False
-        if not is_integer:
-            raise ValueError(
-                f"{self.name}: input_dtype={self.input_dtype!r} is none of BIPOLAR, UINTn, INTn"
-            )
+        integer_range(self.input_dtype, f"{self.name}: input_dtype")
         if not self.clip > 0:
             raise ValueError(f"{self.name}: clip must be > 0, got {self.clip}")
         if not 0 < self.bn_momentum <= 1:

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from popshift.models import train, zoo
+from popshift.models.quant import latent_weights
+from popshift.models.train.losses import squared_hinge
+from popshift.models.train.recipes import RECIPES, Recipe
+from popshift.models.train.state import EpochRecord, TrainState
+
+EPOCHS = 4
+
+
+def tiny(seed=0, **options):
+    return zoo.create("mlp", seed=seed, hidden=(24, 16), **options)
+
+
+def same_weights(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def errors_of(capture):
+    return str(capture.value)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(digits):
+    net = tiny()
+    return net, train.fit(net, digits, epochs=EPOCHS)
+
+
+def test_training_learns(uninterrupted):
+    _, result = uninterrupted
+    assert result.history[-1].loss < result.history[0].loss
+    assert result.test_accuracy > 0.6
+    assert [record.epoch for record in result.history] == [1, 2, 3, 4]
+
+
+def test_equal_seeds_give_equal_weights(digits, uninterrupted):
+    net = tiny()
+    result = train.fit(net, digits, epochs=EPOCHS)
+    assert same_weights(net, uninterrupted[0])
+    assert result.history == uninterrupted[1].history
+
+
+def test_another_seed_gives_other_weights(digits, uninterrupted):
+    net = tiny()
+    train.fit(net, digits, epochs=EPOCHS, seed=1)
+    assert not same_weights(net, uninterrupted[0])
+
+
+def test_training_leaves_torchs_random_state_alone(digits):
+    state = torch.get_rng_state()
+    train.fit(tiny(), digits, epochs=1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_latent_weights_stay_within_one(digits):
+    net = tiny()
+    train.fit(net, digits, epochs=1, lr=0.5)
+    for weight in latent_weights(net):
+        assert (weight.min().item(), weight.max().item()) == (-1.0, 1.0)
+
+
+def test_the_network_ends_with_its_best_epoch(digits, uninterrupted):
+    net, result = uninterrupted
+    accuracies = [record.val_accuracy for record in result.history]
+    assert result.val_accuracy == max(accuracies) == train.evaluate(net, digits.val)
+    assert result.test_accuracy == train.evaluate(net, digits.test)
+
+
+def test_among_equals_the_last_epoch_is_best():
+    state = TrainState(history=(), best_epoch=0, best_weights={}, seconds=0.0)
+    net = torch.nn.Linear(1, 1)
+    best = []
+    for epoch, accuracy in enumerate((0.0, 0.5, 0.9, 0.4, 0.9, 0.8), start=1):
+        with torch.no_grad():
+            net.weight.fill_(epoch)
+        record = EpochRecord(epoch=epoch, loss=0.0, val_accuracy=accuracy)
+        state = state.after(record, net, 1.0)
+        best.append((state.best_epoch, float(state.best_weights["weight"])))
+    assert best == [(1, 1.0), (2, 2.0), (3, 3.0), (3, 3.0), (5, 5.0), (5, 5.0)]
+
+
+def test_test_images_have_no_part_in_any_choice(digits, uninterrupted):
+    wrong = replace(digits.test, labels=(digits.test.labels + 1) % 10)
+    net = tiny()
+    result = train.fit(net, replace(digits, test=wrong), epochs=EPOCHS)
+    assert same_weights(net, uninterrupted[0])
+    assert result.test_accuracy < 0.2
+
+
+def test_float_twin_trains(digits):
+    net = tiny(weight="float", act="float")
+    assert train.fit(net, digits, recipe="float", epochs=5).test_accuracy > 0.85
+
+
+def test_ctrl_c_leaves_a_state_that_ends_in_the_same_weights(digits, uninterrupted, tmp_path):
+    checkpoint = tmp_path / "net.safetensors"
+    net, calls = tiny(), []
+
+    def interrupt(*_):
+        calls.append(1)
+        if len(calls) == 45:  # in the third epoch: 19 batches and a validation each
+            signal.raise_signal(signal.SIGINT)
+
+    handle = net.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(net, digits, epochs=EPOCHS, checkpoint=checkpoint)
+    handle.remove()
+    resumed, seen = tiny(seed=9), []
+    result = train.fit(
+        resumed, digits, epochs=EPOCHS, checkpoint=checkpoint, resume=True, on_epoch=seen.append
+    )
+    assert [record.epoch for record in seen] == [3, 4]
+    assert same_weights(resumed, uninterrupted[0])
+    assert result.history == uninterrupted[1].history
+    assert same_weights(train.load(checkpoint), uninterrupted[0])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "net.safetensors",
+        "net.state.safetensors",
+    }
+
+
+def test_an_interrupt_in_the_first_epoch_can_be_resumed(digits, uninterrupted, tmp_path):
+    checkpoint = tmp_path / "net.safetensors"
+    net = tiny()
+    handle = net.register_forward_pre_hook(lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(net, digits, epochs=EPOCHS, checkpoint=checkpoint)
+    handle.remove()
+    resumed = tiny(seed=9)
+    train.fit(resumed, digits, epochs=EPOCHS, checkpoint=checkpoint, resume=True)
+    assert same_weights(resumed, uninterrupted[0])
+
+
+def test_resuming_a_finished_training_repeats_nothing(digits, uninterrupted, tmp_path):
+    checkpoint = tmp_path / "net.safetensors"
+    first = train.fit(tiny(), digits, epochs=2, checkpoint=checkpoint)
+    net, seen = tiny(seed=9), []
+    again = train.fit(
+        net, digits, epochs=2, checkpoint=checkpoint, resume=True, on_epoch=seen.append
+    )
+    assert seen == []
+    assert again == first
+
+
+def test_without_resume_training_starts_over(digits, tmp_path):
+    checkpoint = tmp_path / "net.safetensors"
+    seen = []
+    for _ in range(2):
+        train.fit(tiny(), digits, epochs=1, checkpoint=checkpoint, on_epoch=seen.append)
+    assert [record.epoch for record in seen] == [1, 1]
+
+
+def test_checkpoint_says_what_it_is_and_loads_without_its_network(digits, tmp_path):
+    checkpoint = tmp_path / "net.safetensors"
+    net = tiny()
+    result = train.fit(net, digits, epochs=2, seed=5, checkpoint=checkpoint)
+    other = tiny(seed=9)
+    note = train.load_weights(other, checkpoint)
+    assert (note["epoch"], note["seed"]) == (result.best_epoch, 5)
+    assert note["config_hash"] == result.config_hash
+    assert note["config"]["net"]["hidden"] == [24, 16]
+    assert same_weights(other, net)
+    loaded = train.load(checkpoint)
+    assert loaded.config == net.config
+    assert same_weights(loaded, net)
+    with safe_open(checkpoint, framework="pt") as file:  # plain safetensors
+        assert set(file.keys()) == set(net.state_dict())
+
+
+@pytest.mark.parametrize("suffix", ["", ".state"])
+@pytest.mark.parametrize("damage", ["empty", "header", "half", "last byte", "flipped bit"])
+def test_damaged_files_are_refused(digits, tmp_path, suffix, damage):
+    checkpoint = tmp_path / "net.safetensors"
+    train.fit(tiny(), digits, epochs=1, checkpoint=checkpoint)
+    path = tmp_path / f"net{suffix}.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "flipped bit":
+        content[-5] ^= 4
+    else:
+        keep = {"empty": 0, "header": 20, "half": len(content) // 2, "last byte": -1}[damage]
+        del content[keep:]
+    path.write_bytes(content)
+
+    def read():
+        if suffix:
+            train.fit(tiny(), digits, epochs=1, checkpoint=checkpoint, resume=True)
+        train.load(checkpoint)
+
+    with pytest.raises(ValueError, match=rf"net{suffix}.safetensors: damaged .*train again$"):
+        read()
+
+
+def test_missing_checkpoint_says_so(tmp_path):
+    with pytest.raises(ValueError, match=r"none.safetensors: there is no such file; train first$"):
+        train.load(tmp_path / "none.safetensors")
+
+
+def test_checkpoint_of_another_network_names_the_difference(digits, tmp_path):
+    checkpoint = tmp_path / "net.safetensors"
+    train.fit(tiny(), digits, epochs=1, checkpoint=checkpoint)
+    wider = zoo.create("mlp", hidden=(24, 17))
+    with pytest.raises(
+        ValueError, match=r"'blocks\.1\.0\.weight' has shape \(16, 24\), the network \(17, 24\)$"
+    ):
+        train.load_weights(wider, checkpoint)
+    deeper = zoo.create("mlp", hidden=(24, 16, 16))
+    with pytest.raises(ValueError, match=r"lacks 'blocks\.2\..*; it holds another network$"):
+        train.load_weights(deeper, checkpoint)
+
+
+def test_resume_with_other_settings_names_the_difference(digits, tmp_path):
+    checkpoint = tmp_path / "net.safetensors"
+    train.fit(tiny(), digits, epochs=1, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match=r"was trained with recipe\.lr=0\.03, not 0\.1; "):
+        train.fit(tiny(), digits, epochs=1, lr=0.1, checkpoint=checkpoint, resume=True)
+    with pytest.raises(ValueError, match=r"was trained with run\.seed=0, not 1; "):
+        train.fit(tiny(), digits, epochs=1, seed=1, checkpoint=checkpoint, resume=True)
+
+
+def test_a_failed_write_keeps_the_old_checkpoint(digits, tmp_path, monkeypatch):
+    checkpoint = tmp_path / "net.safetensors"
+    train.fit(tiny(), digits, epochs=1, checkpoint=checkpoint)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(self, content):
+        with self.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        train.fit(tiny(seed=1), digits, epochs=1, checkpoint=checkpoint)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_quiet_when_not_a_terminal(digits, capfd):
+    train.fit(tiny(), digits, epochs=1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_goes_to_standard_error_on_demand(digits, monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    train.fit(tiny(), digits, epochs=2, progress=True)
+    assert "2/2" in screen.getvalue()
+    assert "validation" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": "sgd"}, "train: no recipe 'sgd'; known: bnn, bnn-hinge, float"),
+        ({"epochs": 0}, "recipe: epochs must be >= 1, got 0"),
+        ({"batch_size": 1}, "recipe: BatchNorm needs batch_size >= 2, got 1"),
+        ({"batch_size": 2000}, "train: batch_size=2000 exceeds the 1257 images to train"),
+        ({"lr": 0.0}, "recipe: lr must be > 0 and finite, got 0.0"),
+        ({"resume": True}, "train: resume=True needs checkpoint=, the file of that training"),
+        (
+            {"checkpoint": "no/folder/net.safetensors"},
+            "train: checkpoint no/folder/net.safetensors: its folder does not exist; create it",
+        ),
+    ],
+)
+def test_wrong_arguments_say_what_is_allowed(digits, options, message):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        train.fit(tiny(), digits, **options)
+    assert errors_of(error) == message
+
+
+def test_network_and_data_must_fit(digits):
+    with pytest.raises(ValueError, match=r"takes \(16,\), images of digits are \(64,\)$"):
+        train.fit(zoo.create("mlp", in_features=16), digits)
+    with pytest.raises(ValueError, match=r"takes BIPOLAR, images of digits are UINT5; "):
+        train.fit(zoo.create("tfc", in_features=64), digits)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(digits):
+    net = tiny()
+    with torch.no_grad():
+        net.scale.log_scale.fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"^train: the loss is nan in epoch 1; lower lr=0.03$"):
+        train.fit(net, digits, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "mse"}, "recipe: loss='mse' is none of cross_entropy, squared_hinge"),
+        ({"schedule": "step"}, "recipe: schedule='step' is none of constant, linear, cosine"),
+        ({"label_smoothing": 1.0}, "recipe: label_smoothing must be in [0, 1), got 1.0"),
+        (
+            {"loss": "squared_hinge", "label_smoothing": 0.1},
+            "recipe: loss='squared_hinge' takes no label_smoothing; set it to 0",
+        ),
+    ],
+)
+def test_recipes_refuse_what_they_cannot_do(options, message):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        Recipe(name="x", **options)
+    assert errors_of(error) == message
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [2.0, 2.0, 2.0]),
+        ("linear", [2.0, 1.0, 0.0]),
+        ("cosine", [2.0, 1.0, 0.0]),
+    ],
+)
+def test_learning_rate_at_start_middle_and_end(schedule, rates):
+    recipe = Recipe(name="x", lr=2.0, schedule=schedule)
+    assert [recipe.learning_rate(p) for p in (0.0, 0.5, 1.0)] == pytest.approx(rates)
+
+
+def test_squared_hinge_is_the_papers_formula():
+    rng = np.random.default_rng(2)
+    logits, labels = rng.normal(size=(6, 4)) * 2, rng.integers(0, 4, size=6)
+    target = -np.ones((6, 4))
+    target[np.arange(6), labels] = 1
+    expected = np.mean(np.maximum(0, 1 - target * logits) ** 2)
+    loss = squared_hinge(torch.from_numpy(logits), torch.from_numpy(labels))
+    assert float(loss) == pytest.approx(expected)
+
+
+def test_the_papers_recipe_trains(digits):
+    assert RECIPES["bnn-hinge"].loss == "squared_hinge"
+    assert train.fit(tiny(), digits, recipe="bnn-hinge", epochs=15).test_accuracy > 0.6
+
+
+@pytest.mark.slow
+def test_digits_accuracy_over_three_seeds(digits):
+    accuracies = []
+    for seed in range(3):
+        net = zoo.create("mlp", seed=seed)
+        accuracies.append(train.fit(net, digits, seed=seed).test_accuracy)
+    assert sum(accuracies) / 3 >= 0.965, accuracies
