@@ -9,6 +9,7 @@ import numpy as np
 from ..hw.dtypes import IntArray
 from ..hw.errors import GraphError
 from ..hw.graph import Dataflow
+from ..hw.stages import Argmax, Fifo, Width
 
 
 def classes(dataflow: Dataflow, streams: Mapping[str, IntArray]) -> IntArray:
@@ -32,7 +33,9 @@ def classes(dataflow: Dataflow, streams: Mapping[str, IntArray]) -> IntArray:
     (name,) = dataflow.outputs
     values = streams[name].reshape(len(streams[name]), -1)
     producer = dataflow.producer(name)
-    if producer is not None and producer.kind == "argmax":
+    while isinstance(producer, Fifo | Width):  # they pass on what they get
+        producer = dataflow.producer(producer.inputs[0])
+    if isinstance(producer, Argmax):
         return values[:, 0]
     host = dataflow.host.get(name)
     scores = values if host is None else values * np.array(host.scale) + np.array(host.bias)

@@ -55,7 +55,9 @@ class FakeStep(Step):
         if self.before is not None:
             self.before(work)
         text = "".join(work.input(name).read_text() for name in self.inputs)
-        work.output(f"{self.name}.txt").write_text(f"{text}{self.name}={self.settings(work.config)};")
+        work.output(f"{self.name}.txt").write_text(
+            f"{text}{self.name}={self.settings(work.config)};"
+        )
         (work.output(f"{self.name}.d") / "part").parent.mkdir()
         (work.output(f"{self.name}.d") / "part").write_text(self.name)
         work.note(f"{self.name} was here")

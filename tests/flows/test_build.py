@@ -400,7 +400,9 @@ def test_what_libraries_print_goes_into_the_log_of_the_step(out, capfd):
 def test_a_damaged_build_file_is_named(out):
     build(config_in(out), steps=three_steps())
     (out / "build.json").write_text("{")
-    with pytest.raises(BuildFolderError, match=r"build\.json: damaged .*build again from the CONFIG"):
+    with pytest.raises(
+        BuildFolderError, match=r"build\.json: damaged .*build again from the CONFIG"
+    ):
         build(out, steps=three_steps())
 
 
