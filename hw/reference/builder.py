@@ -166,7 +166,7 @@ class Builder:
         if slot.form is Form.INTS:
             self.emit(2, "put(s, o + c, v)")
         elif is_bipolar:
-            self.emit(2, "put(s, o, word(s, o) | np.int64(v > 0) << c)")
+            self.emit(2, "put(s, o, word(s, o) | (v + 1 >> 1 & 1) << c)")
         else:
             for b in range(slot.type.dtype.bits):
                 self.emit(2, f"put(s, o + {b}, word(s, o + {b}) | (v >> {b} & 1) << c)")

@@ -21,30 +21,8 @@ from numba import njit
 
 from . import vector
 
-_OPERATIONS = {
-    name: getattr(vector, name)
-    for name in (
-        "agree",
-        "agree_masked",
-        "double",
-        "element",
-        "flip",
-        "load",
-        "negate",
-        "outside",
-        "pack",
-        "plane",
-        "plus",
-        "put",
-        "reach",
-        "splat",
-        "step",
-        "store",
-        "word",
-        "zero",
-    )
-}
 _CHECKSUMS = "checksums.json"
+_TEXT = "kernel.py"
 
 
 def folder() -> Path:
@@ -62,21 +40,27 @@ def compile_kernel(source: str, signature: Any) -> Callable[..., int]:
         signature: Numba types of its arguments; no others will be accepted.
     """
     digest = _digest(f"{source}{signature}")
+    # Numba finds machine code in the process by the function's name: each text has its own.
+    name = f"run_{digest}"
+    text = source.replace("def run(", f"def {name}(", 1)
     place = folder() / digest
     try:
-        _prepare(place, source)
-        kernel = _compile(source, signature, place / "kernel.py", is_cached=True)
+        _prepare(place, text)
+        kernel = _compile(text, name, signature, place / _TEXT)
         _write(place / _CHECKSUMS, json.dumps(_checksums(place), indent=1))
     except OSError:  # not writable, full: the kernel works as well without a copy
-        return _compile(source, signature, Path(f"<popshift {digest}>"), is_cached=False)
+        return _compile(text, name, signature, None)
     return kernel
 
 
-def _compile(source: str, signature: Any, path: Path, *, is_cached: bool) -> Callable[..., int]:
-    """Return the compiled ``run``."""
-    namespace: dict[str, Any] = dict(_OPERATIONS)
-    exec(compile(source, str(path), "exec"), namespace)  # noqa: S102  our own text
-    kernel: Any = njit(cache=is_cached)(namespace["run"])
+def _compile(text: str, name: str, signature: Any, path: Path | None) -> Callable[..., int]:
+    """Return the compiled function ``name`` of a text; ``path`` is where the text lies, if at all.
+
+    The text sees the operations of ``vector`` as if it stood there, also when Numba loads it back.
+    """
+    namespace = dict(vars(vector))
+    exec(compile(text, str(path or "<kernel>"), "exec"), namespace)  # noqa: S102  our own text
+    kernel: Any = njit(cache=path is not None)(namespace[name])
     kernel.compile(signature)
     kernel.disable_compile()
     run: Callable[..., int] = kernel
@@ -91,16 +75,15 @@ def _digest(text: str) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()[:32]
 
 
-def _prepare(place: Path, source: str) -> None:
+def _prepare(place: Path, text: str) -> None:
     """Make the folder, empty it if it is damaged, and put the text there."""
     place.mkdir(parents=True, exist_ok=True)
-    if not _is_sound(place):
+    if not is_sound(place):
         for file in _files(place):
             file.unlink(missing_ok=True)
-    text = place / "kernel.py"
-    if not text.exists():
+    if not (place / _TEXT).exists():
         # One time stamp for all who write it: Numba takes another as another text.
-        _write(text, source, stamp=1)
+        _write(place / _TEXT, text, stamp=1)
 
 
 def _files(place: Path) -> list[Path]:
@@ -116,7 +99,7 @@ def _checksums(place: Path) -> dict[str, str]:
     }
 
 
-def _is_sound(place: Path) -> bool:
+def is_sound(place: Path) -> bool:
     """Return whether the folder is exactly as the last compilation left it."""
     try:
         written = json.loads((place / _CHECKSUMS).read_text("utf-8"))
