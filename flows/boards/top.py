@@ -57,9 +57,9 @@ module {board.top} (
   logic                 answer_tready;
   logic                 overrun;
   logic                 frame_error;
-  logic [7:0]           answer;
+  logic [3:0]           answer;
 
-  assign led = {count}'({{answer[3:0], !uart_txd, !uart_rxd, frame_error, overrun}});
+  assign led = {count}'({{answer, !uart_txd, !uart_rxd, frame_error, overrun}});
 {ties}
   power_on_reset start (
     .clk    (clk),

@@ -44,10 +44,10 @@ module uart_bridge #(
   output logic             m_axis_tvalid,
   input  logic             m_axis_tready,
 
-  // What a user sees: sticky errors and the byte that was sent last
+  // What a user sees: sticky errors and the low bits of the byte that was sent last
   output logic             overrun,
   output logic             frame_error,
-  output logic [7:0]       answer
+  output logic [3:0]       answer
 );
 
   if (IN_LANES < 1 || IN_BITS < 1 || OUT_LANES < 1 || OUT_BITS < 1) begin : gen_check
@@ -145,8 +145,8 @@ module uart_bridge #(
     else if (s_axis_tvalid && s_axis_tready) left <= OUT_COUNT_W'(OUT_COUNT);
     else if (send_tvalid && send_tready)     left <= left - 1'b1;
 
-    if (rst)                             answer <= 8'd0;
-    else if (send_tvalid && send_tready) answer <= waiting[7:0];
+    if (rst)                             answer <= 4'd0;
+    else if (send_tvalid && send_tready) answer <= waiting[3:0];
   end
 
   uart_tx #(
