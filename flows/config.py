@@ -146,13 +146,14 @@ class HardwareSection(Section):
         clock_mhz: Clock of the accelerator.
         fps: Images per second that the folding must reach.
         folding: By stage name, ``{pe: .., simd: ..}``; or the path of a YAML file that holds it.
-        fifo_depth: Beats that the FIFO of each stream holds.
+        fifo_depth: Beats that the FIFO of each stream holds, 0 for none. By default each holds
+            one image: then no layer waits for the next one, which reads its input again and again.
     """
 
     clock_mhz: Annotated[Positive, Field(le=2000)] = 25.0
     fps: Positive | None = None
     folding: Annotated[dict[str, StageFolding] | None, BeforeValidator(_folding_file)] = None
-    fifo_depth: Annotated[int, Field(ge=1, le=65536)] = 2
+    fifo_depth: Annotated[int, Field(ge=0, le=65536)] | None = None
 
     @model_validator(mode="after")
     def _one_folding(self) -> Self:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import Config
 from .step import Step, Workspace
+
+if TYPE_CHECKING:
+    from ...hw.graph import Dataflow
+
+_SHALLOWEST, _DEEPEST = 2, 1024  # beats of a FIFO
 
 
 class Compile(Step):
@@ -43,7 +48,19 @@ class Compile(Step):
             dataflow = apply_folding(dataflow, folding)
         elif hardware.fps is not None:
             dataflow = fold(dataflow, fps=hardware.fps, clock_mhz=hardware.clock_mhz)
-        dataflow = connect(dataflow, fifo_depth=hardware.fifo_depth)
+        if hardware.fifo_depth is not None:
+            dataflow = connect(dataflow, fifo_depth=hardware.fifo_depth)
+        else:
+            dataflow = connect(dataflow, fifo_depth=_whole_images(dataflow))
         storage.save(dataflow, work.staging)
         for stage in dataflow.stages:
             work.note(f"{stage.kind:10} {stage.name}: {stage.cost()}")
+
+
+def _whole_images(dataflow: Dataflow) -> dict[str, int]:
+    """Return for each stream between two layers the depth of a FIFO that holds one image."""
+    from ...hw.passes.connect import logical_stages  # noqa: PLC0415 (numba is slow to load)
+
+    names = [*dataflow.inputs, *(name for s in logical_stages(dataflow) for name in s.outputs)]
+    beats = {name: dataflow.streams[name].beats for name in names}
+    return {name: max(_SHALLOWEST, min(_DEEPEST, count)) for name, count in beats.items()}

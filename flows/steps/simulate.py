@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...hw.errors import PopshiftError
 from ..config import Config
 from .step import Step, Workspace
 
 _LEAST_IMAGES = 8  # enough for the pipeline to fill and to show its rate
+
+
+class RateNotReachedError(PopshiftError, ValueError):
+    """The accelerator is slower than the configuration asks."""
 
 
 class Simulate(Step):
@@ -18,8 +23,9 @@ class Simulate(Step):
     summary = "simulate the dataflow clock by clock"
 
     def settings(self, config: Config) -> Any:
-        """Return the clock and the number of images."""
-        return [config.hardware.clock_mhz, config.verify.cycle_images]
+        """Return the clock, the asked rate and the number of images."""
+        hardware = config.hardware
+        return [hardware.clock_mhz, hardware.fps, config.verify.cycle_images]
 
     def reads(self, config: Config) -> tuple[str, ...]:
         """Return the dataflow."""
@@ -30,7 +36,11 @@ class Simulate(Step):
         return ("timing.json",)
 
     def run(self, work: Workspace) -> None:
-        """Simulate."""
+        """Simulate.
+
+        Raises:
+            RateNotReachedError: The simulated rate is below ``hardware.fps``.
+        """
         from ...hw import storage  # noqa: PLC0415 (numba is slow to load)
         from ...hw.sim.clock import simulate  # noqa: PLC0415
 
@@ -59,3 +69,10 @@ class Simulate(Step):
             "total_cycles": trace.total_cycles,
         }
         work.output("timing.json").write_text(json.dumps(timing, indent=1) + "\n", "utf-8")
+        asked = work.config.hardware.fps
+        if asked is not None and timing["fps"] < asked:
+            raise RateNotReachedError(
+                f"hardware.fps: {asked:g} images/s are asked for, but the simulated accelerator "
+                f"reaches {timing['fps']:.0f} (one image in {interval} cycles); leave out "
+                "hardware.fifo_depth or ask for a little more than you need"
+            )

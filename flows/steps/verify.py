@@ -10,7 +10,7 @@ from ..config import Config
 from .step import CheckFailedError, Step, Workspace
 
 if TYPE_CHECKING:
-    from ..verify import VerifyReport
+    from ..verify import StageResult
 
 
 class Verify(Step):
@@ -49,38 +49,50 @@ class Verify(Step):
         report = verify_build(
             work.folder, work.config, scratch=work.scratch, progress=work.progress
         )
-        text = json.dumps(asdict(report), indent=1) + "\n"
-        work.output("verify.json").write_text(text, "utf-8")
-        for stage in report.stages:
+        stages = list(report.stages)
+        if report.passed:
+            work.progress(len(stages), len(stages) + 1, "classes of the RTL against torch")
+            stages.append(_ask_hardware(work))
+        failed = [stage for stage in stages if stage.mismatches or stage.cycle_mismatches]
+        found = {"stages": [asdict(stage) for stage in stages], "passed": not failed}
+        work.output("verify.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        for stage in stages:
             work.note(str(stage))
-        if not report.passed:
-            raise CheckFailedError(*_failures(report))
-        work.progress(len(report.stages), len(report.stages) + 1, "answers of the hardware")
-        _save_answers(work)
+        if failed:
+            names = ", ".join(f"{stage.name} against {stage.against}" for stage in failed)
+            lines = (f"{s.name} against {s.against}: {line}" for s in failed for line in s.first)
+            raise CheckFailedError(f"verification failed: {names}", tuple(lines))
 
 
-def _failures(report: VerifyReport) -> tuple[str, tuple[str, ...]]:
-    failed = [stage for stage in report.stages if stage.mismatches or stage.cycle_mismatches]
-    names = ", ".join(f"{stage.name} against {stage.against}" for stage in failed)
-    lines = [
-        f"{stage.name} against {stage.against}: {line}" for stage in failed for line in stage.first
-    ]
-    return f"verification failed: {names}", tuple(lines)
-
-
-def _save_answers(work: Workspace) -> None:
-    """Write the classes that the RTL answers, one an image, for the accuracy of the hardware."""
+def _ask_hardware(work: Workspace) -> StageResult:
+    """Write the classes that the RTL answers, and compare them with torch's predictions."""
     import numpy as np  # noqa: PLC0415
 
     from ...hw import storage  # noqa: PLC0415
     from ..answers import classes  # noqa: PLC0415
+    from ..golden import load_golden  # noqa: PLC0415
+    from ..verify import StageResult  # noqa: PLC0415
     from ..verilate import compile_model  # noqa: PLC0415
 
     dataflow = storage.load(work.folder)
-    with np.load(work.input("golden.npz")) as golden:
-        images = golden["input"][: work.config.verify.images]
+    golden = load_golden(work.input("golden.npz"), work.config.verify.images)
     (kind,) = dataflow.inputs.values()
     model = compile_model(work.input("rtl"), dataflow, work.scratch)
-    trace = model.run(images.astype(np.int64).reshape(-1, *kind.shape))
+    trace = model.run(golden.images.reshape(-1, *kind.shape))
+    answers = classes(dataflow, trace.values)
     with work.output("answers.npz").open("wb") as file:
-        np.savez_compressed(file, prediction=classes(dataflow, trace.values))
+        np.savez_compressed(file, prediction=answers)
+    wrong = np.flatnonzero(answers != golden.prediction)
+    first = (
+        f"image {i}: the hardware answers class {answers[i]}, torch {golden.prediction[i]}"
+        for i in wrong[:1]
+    )
+    return StageResult(
+        name="rtl classes",
+        against="torch",
+        images=len(answers),
+        elements=len(answers),
+        mismatches=len(wrong),
+        cycle_mismatches=0,
+        first=tuple(first),
+    )

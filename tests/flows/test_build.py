@@ -7,12 +7,13 @@ import resource
 from pathlib import Path
 
 import pytest
-from .fake_steps import FakeStep, three_steps
 
 from popshift.flows import CheckFailedError, Config, build, run_step
 from popshift.flows.build import StepCrashedError, UnknownStepError
 from popshift.flows.build_folder import BuildFolder, BuildFolderError
 from popshift.hw.errors import FoldingError
+
+from .fake_steps import FakeStep, three_steps
 
 
 def config_in(folder: Path, seed: int = 1, epochs: int = 5, fps: float = 10.0) -> Config:
