@@ -4,6 +4,8 @@ import errno
 import fcntl
 import json
 import resource
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -384,9 +386,6 @@ def test_a_step_that_forgets_a_file_is_a_mistake_of_ours(out):
 
 def test_what_libraries_print_goes_into_the_log_of_the_step(out, capfd):
     def talk(work):
-        import sys
-        import warnings
-
         print("from a library")
         print("to stderr", file=sys.stderr)
         warnings.warn("careful", UserWarning, stacklevel=1)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -269,8 +270,6 @@ def test_output_that_nobody_reads_is_no_error(config):
 
 
 def test_progress_is_drawn_on_a_terminal_only(config):
-    import pty
-
     driver, terminal = pty.openpty()
     command = [sys.executable, "-m", "popshift.flows.cli", "build", str(config), "--until", "train"]
     command += ["--set", "train.epochs=1", "--set", "train.float_epochs=0"]
