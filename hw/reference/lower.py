@@ -79,6 +79,16 @@ class _MatVec(Lowering[MatVec]):
             f"# {stage.name}: {stage.kernel} {stage.synapses} -> {stage.neurons}, "
             f"{dtype.bits} planes of {source.words} words",
         )
+
+        def count(tile: Tile, depth: int, word: str) -> None:
+            builder.emit(depth, f"for k in range({source.words}):")
+            builder.emit(depth + 1, f"b = splat(s, {word})")
+            for v in range(tile.vectors):
+                at = f"w + k * {blocks * LANES * tile.vectors} + {blocks * LANES * v}"
+                masked = f"agree_masked(a{v}, b, s, {at}, {at} + {LANES})"
+                call = masked if is_masked else f"agree(a{v}, b, s, {at})"
+                builder.emit(depth + 1, f"a{v} = {call}")
+
         for tile in tiles(stage.neurons):
             lanes = range(tile.vectors)
             builder.emit(0, f"for t in range({tile.first}, {tile.first + tile.count}):")
@@ -86,21 +96,18 @@ class _MatVec(Lowering[MatVec]):
             builder.emit(1, f"for i in range(n * {source.vectors}):")
             builder.emit(2, f"x = S + {source.base} + i * {source.stride}")
             builder.emit(2, *(f"a{v} = zero()" for v in lanes))
-            for bit in reversed(range(dtype.bits)):
-                if bit < dtype.bits - 1:
-                    builder.emit(2, *(f"a{v} = double(a{v})" for v in lanes))
-                builder.emit(2, f"for k in range({source.words}):")
-                builder.emit(3, f"b = splat(s, x + {bit * source.words} + k)")
-                for v in lanes:
-                    at = f"w + k * {blocks * LANES * tile.vectors} + {blocks * LANES * v}"
-                    call = (
-                        f"agree_masked(a{v}, b, s, {at}, {at} + {LANES})"
-                        if is_masked
-                        else f"agree(a{v}, b, s, {at})"
-                    )
-                    builder.emit(3, f"a{v} = {call}")
-                if bit == dtype.bits - 1 and dtype.encoding is Encoding.SIGNED:
-                    builder.emit(2, *(f"a{v} = negate(a{v})" for v in lanes))
+            # Horner's scheme from the highest plane, which counts negative in two's complement.
+            planes = dtype.bits
+            if dtype.encoding is Encoding.SIGNED:
+                planes -= 1
+                count(tile, 2, f"x + {planes * source.words} + k")
+                builder.emit(2, *(f"a{v} = negate(a{v})" for v in lanes))
+            if planes == 1 and dtype.encoding is not Encoding.SIGNED:
+                count(tile, 2, "x + k")
+            elif planes:
+                builder.emit(2, f"for p in range({planes}):")
+                builder.emit(3, *(f"a{v} = double(a{v})" for v in lanes))
+                count(tile, 3, f"x + ({planes - 1} - p) * {source.words} + k")
             tail.emit(tile.vectors)
 
 
