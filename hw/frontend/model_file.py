@@ -94,7 +94,10 @@ def _check_external(path: Path, tensor: Any) -> None:
             "copy it beside the model"
         )
     if target.stat().st_size > MAX_BYTES:
-        raise ModelFileError(f"{path}: external data {location!r} is larger than {MAX_BYTES} bytes")
+        raise ModelFileError(
+            f"{path}: external data {location!r} is larger than {MAX_BYTES} bytes; "
+            "export one file per tensor"
+        )
 
 
 def _check_size(path: Path, tensor: Any) -> None:

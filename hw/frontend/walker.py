@@ -92,6 +92,8 @@ def load_with_report(
     uses = _consumers(nodes, outputs)
     for node in nodes:
         _visit(walk, node, uses)
+    if not walk.stages:
+        raise refuse_file(str(file), "the graph has no layer", "export a model with a layer")
     host: dict[str, HostAffine] = {}
     streams = []
     for tensor in outputs:
@@ -99,8 +101,6 @@ def load_with_report(
         streams.append(stream)
         if affine is not None:
             host[stream] = affine
-    if not walk.stages:
-        raise refuse_file(str(file), "the graph has no layer", "export a model with a layer")
     dataflow = Dataflow(
         name=name or identifier(file.stem),
         inputs=walk.inputs,

@@ -173,6 +173,8 @@ def weight_matrix(node: Node, constant: Constant, label: str) -> tuple[IntArray,
 def _grid(node: Node, values: NDArray[np.generic], label: str) -> tuple[IntArray, F64]:
     """Return integers in -1, 0, +1 and the scale of each row of plain weights."""
     floats = values.astype(np.float64)
+    if not np.isfinite(floats).all():
+        raise node.refuse(f"weights '{label}' are not finite", "train or export the model again")
     size = np.abs(floats).max(axis=1)
     scale = np.where(size == 0, 1.0, size)
     # The same scale everywhere, where rows of zeros would leave a choice.
@@ -181,8 +183,8 @@ def _grid(node: Node, values: NDArray[np.generic], label: str) -> tuple[IntArray
         scale = np.full_like(size, nonzero[0])
     integers = np.sign(floats).astype(np.int64)
     wrong = integers * scale[:, None] != floats
-    if wrong.any() or not np.isfinite(floats).all():
-        row = int(np.argwhere(wrong)[0, 0]) if wrong.any() else 0
+    if wrong.any():
+        row = int(np.argwhere(wrong)[0, 0])
         raise node.refuse(
             f"weights '{label}' are not on a grid: output {row} holds other values than -a, 0, +a",
             "quantize them (BipolarQuant, or Quant with 2 bits)",

@@ -13,6 +13,9 @@ from .connect import connect, logical_stages
 
 _FOLDS = ("pe", "simd")
 
+# More lanes than needed can save LUTs, by shallower memories; more than this many times never paid.
+MAX_SURPLUS = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageFolding:
@@ -130,7 +133,8 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
     """Return ``dataflow`` with the smallest folding that reaches a frame rate.
 
     Per stage, of all foldings that take at most ``clock / fps`` cycles per image, the one with the
-    fewest LUTs by ``Stage.cost``; of equal ones the fewest block RAMs, flip-flops, then lanes.
+    fewest LUTs by ``Stage.cost``; of equal ones the fewest block RAMs, then flip-flops. Foldings
+    with more than ``MAX_SURPLUS`` times the lanes that are needed are not priced.
 
     Args:
         dataflow: Connected or not.
@@ -142,35 +146,42 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
     """
     if not (fps > 0 and clock_mhz > 0 and math.isfinite(fps) and math.isfinite(clock_mhz)):
         raise FoldingError(f"folding: fps={fps} and clock_mhz={clock_mhz} must be positive")
-    budget = math.floor(clock_mhz * 1e6 / fps)
+    # A rate that was itself computed from cycles may be off by a rounding.
+    budget = math.floor(clock_mhz * 1e6 / fps * (1 + 1e-12))
     stages = [_smallest(stage, budget, fps, clock_mhz) for stage in logical_stages(dataflow)]
     return connect(dataflow, stages)
 
 
 def _smallest(stage: Stage, budget: int, fps: float, clock_mhz: float) -> Stage:
     """Return the folding of ``stage`` with the fewest LUTs within ``budget`` cycles per image."""
-    best: tuple[tuple[int, ...], Stage] | None = None
-    fastest = cycles_per_image(stage)
-    for row in _foldings(stage):
-        # Cycles fall along a row. Its logic grows, except that small memories get shallower, so its
-        # slowest foldings that are fast enough hold the optimum and the rest need not be priced.
-        fastest = min(fastest, cycles_per_image(stage.with_(**row[-1])))
-        start = bisect_left(
-            row, True, key=lambda folds: cycles_per_image(stage.with_(**folds)) <= budget
-        )
-        for folds in row[start : start + 2]:
-            candidate = stage.with_(**folds)
-            cost = candidate.cost()
-            key = (cost.lut, cost.bram, cost.ff, math.prod(folds.values()))
-            if best is None or key < best[0]:
-                best = key, candidate
-    if best is None:
+    rows = _foldings(stage)
+
+    def is_fast(folds: Mapping[str, int]) -> bool:
+        return cycles_per_image(stage.with_(**folds)) <= budget
+
+    # Cycles fall along a row, so what is fast enough starts at one place of each row.
+    fast = [row[bisect_left(row, True, key=is_fast) :] for row in rows]
+    if not any(fast):
+        fastest = min(cycles_per_image(stage.with_(**row[-1])) for row in rows)
         raise FoldingError(
             f"{stage.name}: {fps:g} images/s at {clock_mhz:g} MHz leave {budget} cycles per image, "
             f"but it needs {fastest}; at most {clock_mhz * 1e6 / fastest:.1f} images/s are "
             "reachable, or raise the clock"
         )
-    return best[1]
+    fewest = min(math.prod(row[0].values()) for row in fast if row)
+    candidates = [
+        stage.with_(**folds)
+        for row in fast
+        for folds in row
+        if math.prod(folds.values()) <= MAX_SURPLUS * fewest
+    ]
+    return min(candidates, key=_price)
+
+
+def _price(stage: Stage) -> tuple[int, int, int]:
+    """Return what the search minimises: LUTs, then block RAMs, then flip-flops."""
+    cost = stage.cost()
+    return cost.lut, cost.bram, cost.ff
 
 
 def _foldings(stage: Stage) -> list[list[dict[str, int]]]:
