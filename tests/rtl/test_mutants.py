@@ -1,0 +1,200 @@
+"""The conformance suite catches a fault in every module: each one is broken on purpose."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from popshift.flows.conformance import check, random_bench
+from popshift.hw.emit import RTL_FOLDER
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault: ``before`` becomes ``after`` in ``module``, seen by stages of ``kind``."""
+
+    fault: str
+    kind: str
+    module: str
+    before: str
+    after: str
+
+
+MUTANTS = [
+    Mutant(
+        "reset_dropped",
+        "fifo",
+        "credit_buffer",
+        "if (rst) places <= COUNT_W'(CAPACITY);\n    else places",
+        "places",
+    ),
+    Mutant(
+        "ready_stuck",
+        "fifo",
+        "credit_buffer",
+        "assign has_place = places != '0;",
+        "assign has_place = 1'b1;",
+    ),
+    Mutant(
+        "capacity_off_by_one",
+        "fifo",
+        "credit_buffer",
+        "if (rst) places <= COUNT_W'(CAPACITY);",
+        "if (rst) places <= COUNT_W'(CAPACITY - 1);",
+    ),
+    Mutant(
+        "data_not_held_under_stall",
+        "width",
+        "credit_buffer",
+        "if (push) m_axis_tdata <= push_data;",
+        "m_axis_tdata <= push_data;",
+    ),
+    Mutant(
+        "valid_dropped_under_stall",
+        "width",
+        "credit_buffer",
+        "else if (pop) m_axis_tvalid <= 1'b0;",
+        "else m_axis_tvalid <= 1'b0;",
+    ),
+    Mutant(
+        "valid_kept_after_transfer",
+        "width",
+        "credit_buffer",
+        "else if (pop) m_axis_tvalid <= 1'b0;",
+        "",
+    ),
+    Mutant(
+        "pointer_wraps_early",
+        "fifo",
+        "credit_buffer",
+        "LAST = POINTER_W'(CAPACITY - 1)",
+        "LAST = POINTER_W'(CAPACITY - 2)",
+    ),
+    Mutant(
+        "accepts_without_valid",
+        "fifo",
+        "fifo",
+        "assign fire = s_axis_tvalid && s_axis_tready;",
+        "assign fire = s_axis_tready;",
+    ),
+    Mutant("parts_reversed", "width", "width_up", "{s_axis_tdata, parts}", "{parts, s_axis_tdata}"),
+    Mutant(
+        "ready_stuck",
+        "width",
+        "width_up",
+        "assign s_axis_tready = !is_last || has_place;",
+        "assign s_axis_tready = 1'b1;",
+    ),
+    Mutant(
+        "ready_in_every_part",
+        "width",
+        "width_down",
+        "assign s_axis_tready = is_first && has_place;",
+        "assign s_axis_tready = has_place;",
+    ),
+    Mutant("reset_dropped", "width", "width_down", "if (rst) part <= '0;\n    else if", "if"),
+    Mutant("tie_of_unsigned", "threshold", "staircase", "wide >= levels[", "wide > levels["),
+    Mutant(
+        "tie_of_signed",
+        "threshold",
+        "staircase",
+        "$signed(wide) >= $signed",
+        "$signed(wide) > $signed",
+    ),
+    Mutant(
+        "direction_ignored", "threshold", "staircase", "is_reached[j] == is_rising", "is_reached[j]"
+    ),
+    Mutant(
+        "level_read_late",
+        "threshold",
+        "threshold",
+        "valid_1 <= fire;\n      if (fire) fold",
+        "valid_1 <= fire;\n      if (valid_1) fold",
+    ),
+    Mutant(
+        "sum_off_by_one_bit",
+        "matvec",
+        "matvec",
+        "localparam int SUM_W = $clog2(SIMD + 1);",
+        "localparam int SUM_W = SIMD > 1 ? $clog2(SIMD) : 1;",
+    ),
+    Mutant(
+        "ready_stuck",
+        "matvec",
+        "matvec",
+        "assign s_axis_tready = is_reading && (!is_last || has_place);",
+        "assign s_axis_tready = 1'b1;",
+    ),
+    Mutant(
+        "accumulator_not_cleared", "matvec", "matvec", "(first_3 ? '0 : accumulator)", "accumulator"
+    ),
+    Mutant(
+        "reset_dropped",
+        "matvec",
+        "matvec",
+        "if (rst) begin\n      sf   <= '0;\n      nf   <= '0;\n      word <= '0;\n    end else if",
+        "if",
+    ),
+    Mutant(
+        "levels_of_the_next_fold", "matvec", "matvec", "level_memory[nf_3]", "level_memory[nf_2]"
+    ),
+    Mutant(
+        "vector_not_replayed",
+        "matvec",
+        "matvec",
+        "is_reading ? s_axis_tdata : vector[sf]",
+        "s_axis_tdata",
+    ),
+    Mutant("carry_lost", "matvec", "popcount", "(SUM_W'(twos) << 1)", "SUM_W'(twos)"),
+    Mutant("xor_for_xnor", "matvec", "dot_xnor", "~(x ^ w)", "x ^ w"),
+    Mutant(
+        "subtraction_without_one",
+        "matvec",
+        "dot_signed",
+        "y = SUM_BITS'(negatives);",
+        "y = SUM_BITS'(negatives >> 1);",
+    ),
+    Mutant(
+        "zero_weight_used",
+        "matvec",
+        "dot_signed",
+        "assign is_used[i]     = w[2*i];",
+        "assign is_used[i]     = 1'b1;",
+    ),
+    Mutant(
+        "tie_takes_the_last_beat",
+        "argmax",
+        "argmax",
+        "value_2 > best_value",
+        "value_2 >= best_value",
+    ),
+    Mutant(
+        "tie_takes_the_last_lane",
+        "argmax",
+        "argmax",
+        "^ FLIP) > lane_value",
+        "^ FLIP) >= lane_value",
+    ),
+    Mutant("sign_ignored", "argmax", "argmax", "X_SIGNED != 0 ?", "X_SIGNED != 0 && X_BITS == 0 ?"),
+    Mutant(
+        "best_kept_between_vectors", "argmax", "argmax", "if (first_2 || value_2", "if (value_2"
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.module}-{m.fault}")
+def test_the_suite_catches(mutant: Mutant, tmp_path: Path) -> None:
+    modules = tmp_path / "modules"
+    shutil.copytree(RTL_FOLDER, modules)
+    source = modules / f"{mutant.module}.sv"
+    text = source.read_text()
+    squeezed = " ".join(text.split())
+    assert text.count(mutant.before) == 1, f"{mutant.before!r} stands there once: {squeezed[:80]}"
+    source.write_text(text.replace(mutant.before, mutant.after))
+    result = check(random_bench(mutant.kind, 8, 0), tmp_path, runs=2, rtl_folder=modules)
+    assert result.mismatches > 0
+    assert result.first
