@@ -115,7 +115,11 @@ class GraphBuilder:
 def execute(path: Path, x: np.ndarray) -> dict[str, np.ndarray]:
     """Return every tensor of the file for a batch ``x``, by qonnx."""
     proto = onnx.load(path)
+    # The file has shapes for its own batch; qonnx infers those of this one.
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = len(x)
+    del proto.graph.value_info[:]
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
     model = ModelWrapper(proto).transform(InferShapes())
     return execute_onnx(model, {model.graph.input[0].name: x.astype(np.float32)}, True)
 
