@@ -39,7 +39,7 @@ class BinaryAct(QuantIdentity):
     """``y = sign(x)``, in {-1, +1}, with gradient ``g * 1[|x| <= clip]``."""
 
     def __init__(self, *, clip: float = 1.0) -> None:
-        super().__init__(act_quant=BinaryActQuant, act_clip=clip)
+        super().__init__(act_quant=BinaryActQuant, clip=clip)
 
 
 class PositiveScale(nn.Module):

@@ -53,6 +53,6 @@ class BinaryWeightQuant(_Binary):
 
 
 class BinaryActQuant(_Binary):
-    """Activation quantizer: ``QuantIdentity(act_quant=BinaryActQuant, act_clip=1.0)``."""
+    """Activation quantizer: ``QuantIdentity(act_quant=BinaryActQuant, clip=1.0)``."""
 
     proxy_class = ActQuantProxyFromInjector

@@ -87,7 +87,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             # smoothing keeps the loss from rewarding ever larger margins that signs cannot give.
             Recipe(name="bnn", lr=0.03, label_smoothing=0.1),
             # The loss of arXiv:1602.02830.
-            Recipe(name="bnn-hinge", loss="squared_hinge", lr=0.01),
+            Recipe(name="bnn-hinge", loss="squared_hinge", lr=0.1),
             Recipe(name="float", lr=0.003, epochs=60, label_smoothing=0.1),
         )
     }

@@ -60,6 +60,20 @@ def test_gradient_is_the_upstream_one_times_the_indicator(clip, rng):
     np.testing.assert_array_equal(x.grad.numpy(), expected)
 
 
+@pytest.mark.parametrize("clip", [0.5, 1.25])
+def test_layers_take_their_clip(clip):
+    inside, outside = clip, clip + 0.01
+    act = BinaryAct(clip=clip)
+    x = torch.tensor([-outside, -inside, inside, outside], requires_grad=True)
+    act(x).sum().backward()
+    assert x.grad.tolist() == [0, 1, 1, 0]
+    layer = BinaryLinear(4, 1, clip=clip)
+    with torch.no_grad():
+        layer.weight.copy_(x.detach())
+    layer(torch.ones(1, 4)).backward()
+    assert layer.weight.grad.tolist() == [[0, 1, 1, 0]]
+
+
 def test_binary_linear_multiplies_by_signs_and_scales_no_gradient(rng):
     layer = BinaryLinear(5, 3)
     with torch.no_grad():
