@@ -17,16 +17,29 @@ import numpy as np
 
 from ..dtypes import Encoding, IntArray
 from ..graph import StreamType
-from .vector import LANES, WORD_BITS
+from .vector import WORD_BITS
 
 CHUNK = 128
+# Blocks of memory start on a cache line, which is also the widest SIMD register.
+_LINE_WORDS = 8
+
+
+def tile_lanes(channels: int) -> list[int]:
+    """Return the lanes of each tile of ``channels``: 64, and for the rest 8, 16, 32 or 64.
+
+    >>> tile_lanes(148)
+    [64, 64, 32]
+    """
+    whole, rest = divmod(channels, WORD_BITS)
+    last = [max(_LINE_WORDS, 1 << (rest - 1).bit_length())] if rest else []
+    return [WORD_BITS] * whole + last
 
 
 class Form(Enum):
     """How a stream lies in memory."""
 
     PLANES = "planes"  # per vector, one row of words for each bit of the code
-    INTS = "ints"  # per vector, one int64 for each channel, padded to whole SIMD vectors
+    INTS = "ints"  # per vector, one int64 for each channel, padded to whole tiles
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Slot:
     def stride(self) -> int:
         """Words from one vector to the next."""
         if self.form is Form.INTS:
-            return -(-self.channels // LANES) * LANES
+            return sum(tile_lanes(self.channels))
         return self.type.dtype.bits * self.words
 
     def decode(self, memory: IntArray, images: int) -> IntArray:
@@ -87,7 +100,7 @@ class Builder:
     Attributes:
         forms: Form of every stream of the segment, which its consumer decides.
         lines: Text of the body, inside the loop over chunks of ``n`` images.
-        constants: Blocks of ``s``, each a multiple of ``LANES`` words.
+        constants: Blocks of ``s``, each on a cache line.
         slots: Where each stream lies; a stream that only changes its beats shares a slot.
     """
 
@@ -106,7 +119,7 @@ class Builder:
         """Store ``values`` and return their first index."""
         flat = values.astype(np.int64).reshape(-1)
         base = self._constant_words
-        padded = np.zeros(-(-len(flat) // LANES) * LANES, np.int64)
+        padded = np.zeros(-(-len(flat) // _LINE_WORDS) * _LINE_WORDS, np.int64)
         padded[: len(flat)] = flat
         self.constants.append(padded)
         self._constant_words += len(padded)
@@ -116,7 +129,7 @@ class Builder:
         """Reserve memory for ``CHUNK`` images of a stream, behind those before it."""
         slot = Slot(kind, self.forms[name], self._stream_words)
         size = CHUNK * slot.vectors * slot.stride
-        self._stream_words += -(-size // LANES) * LANES
+        self._stream_words += -(-size // _LINE_WORDS) * _LINE_WORDS
         self.slots[name] = slot
         return slot
 
@@ -188,8 +201,8 @@ class Builder:
     def memory(self) -> IntArray:
         """Return a new ``s`` with the constants in place, on a 64-byte boundary."""
         words = self._constant_words + self._stream_words
-        raw = np.zeros(words + 2 * LANES, np.int64)
-        start = -raw.ctypes.data // 8 % LANES
+        raw = np.zeros(words + 2 * _LINE_WORDS, np.int64)
+        start = -raw.ctypes.data // 8 % _LINE_WORDS
         memory = raw[start : start + words]
         if self.constants:
             memory[: self._constant_words] = np.concatenate(self.constants)

@@ -1,9 +1,9 @@
-"""Vectors of eight 64-bit lanes for generated Numba code, and the few operations it needs.
+"""Vectors of 64-bit lanes for generated Numba code, and the few operations it needs.
 
-A vector is an LLVM ``<8 x i64>`` value: one AVX-512 register, two AVX2 registers, or four of SSE;
-LLVM lowers it, and the population count, to what the machine has. Memory is always the one int64
-array ``s`` of a segment, addressed by word. Indices are not checked: the code generator computes
-them.
+A vector is an LLVM value of 8, 16, 32 or 64 lanes, as many as a tile has channels: 64 lanes are
+eight AVX-512 registers, or sixteen of AVX2. LLVM lowers it, and the population count, to what the
+machine has. Memory is always the one int64 array ``s`` of a segment, addressed by word. Indices are
+not checked: the code generator computes them.
 """
 
 from __future__ import annotations
@@ -17,29 +17,26 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-LANES = 8
 WORD_BITS = 64
 
 _WORD = ir.IntType(WORD_BITS)
-_VECTOR = ir.VectorType(_WORD, LANES)
+_Built = tuple[Any, Callable[..., Any]]
 
 
-class _VectorType(types.Type):
-    """Numba type of eight int64 lanes; it lives in registers and never crosses into Python."""
+class VectorType(types.Type):
+    """Numba type of int64 lanes; it lives in registers and never crosses into Python."""
 
-    def __init__(self) -> None:
-        super().__init__(name="popshift_i64x8")
-
-
-_vector = _VectorType()
+    def __init__(self, lanes: int) -> None:
+        self.value = ir.VectorType(_WORD, lanes)
+        super().__init__(name=f"popshift_int64x{lanes}")
 
 
-@register_model(_VectorType)
+@register_model(VectorType)
 class _VectorModel(models.PrimitiveModel):
     """An LLVM vector value."""
 
-    def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _VECTOR)
+    def __init__(self, dmm: Any, fe_type: VectorType) -> None:
+        super().__init__(dmm, fe_type, fe_type.value)
 
 
 def _pointer(ctx: Any, builder: Any, array_type: Any, array: Any, index: Any, what: Any) -> Any:
@@ -64,8 +61,8 @@ def _splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
 
 def _popcount(builder: Any, vector: Any) -> Any:
     """Return the number of set bits of every lane (LLVM ``llvm.ctpop``)."""
-    kind = ir.FunctionType(_VECTOR, [_VECTOR])
-    name = f"llvm.ctpop.v{LANES}i{WORD_BITS}"
+    kind = ir.FunctionType(vector.type, [vector.type])
+    name = f"llvm.ctpop.v{vector.type.count}i{WORD_BITS}"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [vector])
 
 
@@ -75,46 +72,38 @@ def _mask_word(builder: Any, mask: Any) -> Any:
     return bits if mask.type.count == WORD_BITS else builder.zext(bits, _WORD)
 
 
-@intrinsic
-def zero(_typing: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return ``zero()``: 0 in every lane."""
-    return _vector(), lambda _ctx, _b, _sig, _args: ir.Constant(_VECTOR, None)
+@intrinsic(prefer_literal=True)
+def zero(_typing: Any, lanes: Any) -> _Built:
+    """Return ``zero(n)``: 0 in each of ``n`` lanes."""
+    vector = VectorType(lanes.literal_value)
+    return vector(lanes), lambda _ctx, _b, _sig, _args: ir.Constant(vector.value, None)
 
 
-@intrinsic
-def splat(_typing: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return ``splat(s, i)``: word ``s[i]`` in every lane."""
-
-    def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        return _splat(b, _load(ctx, b, sig.args[0], args[0], args[1], _WORD), _VECTOR)
-
-    return _vector(s, types.intp), build
-
-
-@intrinsic
-def load(_typing: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return ``load(s, i)``: words ``s[i]`` to ``s[i + 7]``."""
+@intrinsic(prefer_literal=True)
+def load(_typing: Any, s: Any, index: Any, lanes: Any) -> _Built:
+    """Return ``load(s, i, n)``: the words ``s[i]`` to ``s[i + n - 1]``."""
+    vector = VectorType(lanes.literal_value)
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        return _load(ctx, b, sig.args[0], args[0], args[1], _VECTOR)
+        return _load(ctx, b, sig.args[0], args[0], args[1], vector.value)
 
-    return _vector(s, types.intp), build
+    return vector(s, types.intp, lanes), build
 
 
 @intrinsic
-def store(_typing: Any, s: Any, index: Any, value: Any) -> tuple[Any, Callable[..., Any]]:
-    """Do ``store(s, i, v)``: put vector ``v`` at words ``s[i]`` to ``s[i + 7]``."""
+def store(_typing: Any, s: Any, index: Any, value: Any) -> _Built:
+    """Do ``store(s, i, v)``: put a vector at the words from ``s[i]`` on."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        pointer = _pointer(ctx, b, sig.args[0], args[0], args[1], _VECTOR)
+        pointer = _pointer(ctx, b, sig.args[0], args[0], args[1], value.value)
         b.store(args[2], pointer, align=8)
         return ctx.get_dummy_value()
 
-    return types.void(s, types.intp, _vector), build
+    return types.void(s, types.intp, value), build
 
 
 @intrinsic
-def word(_typing: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
+def word(_typing: Any, s: Any, index: Any) -> _Built:
     """Return ``word(s, i)``: the integer ``s[i]``."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
@@ -124,7 +113,7 @@ def word(_typing: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
 
 
 @intrinsic
-def put(_typing: Any, s: Any, index: Any, value: Any) -> tuple[Any, Callable[..., Any]]:
+def put(_typing: Any, s: Any, index: Any, value: Any) -> _Built:
     """Do ``put(s, i, v)``: ``s[i] = v`` for an integer."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
@@ -135,7 +124,7 @@ def put(_typing: Any, s: Any, index: Any, value: Any) -> tuple[Any, Callable[...
 
 
 @intrinsic
-def element(_typing: Any, x: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
+def element(_typing: Any, x: Any, index: Any) -> _Built:
     """Return ``element(x, i)``: element ``i`` of an array of any integer type, as int64."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
@@ -149,102 +138,101 @@ def element(_typing: Any, x: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
 
 
 @intrinsic
-def agree(_typing: Any, a: Any, x: Any, s: Any, w: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return ``agree(a, x, s, w)``: ``a + popcount(x ^ load(s, w))`` per lane.
+def agree(_typing: Any, a: Any, s: Any, x: Any, w: Any) -> _Built:
+    """Return ``agree(a, s, x, w)``: ``a + popcount(s[x] ^ weights from s[w] on)`` per lane.
 
-    With complemented weights in ``s`` that counts the equal bits (arXiv:1603.05279, section 3).
+    With complemented weights that counts the equal bits (arXiv:1603.05279, section 3).
     """
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        weights = _load(ctx, b, sig.args[2], args[2], args[3], _VECTOR)
-        return b.add(args[0], _popcount(b, b.xor(args[1], weights)))
+        word = _splat(b, _load(ctx, b, sig.args[1], args[1], args[2], _WORD), a.value)
+        weights = _load(ctx, b, sig.args[1], args[1], args[3], a.value)
+        return b.add(args[0], _popcount(b, b.xor(word, weights)))
 
-    return _vector(_vector, _vector, s, types.intp), build
+    return a(a, s, types.intp, types.intp), build
 
 
 @intrinsic
-def agree_masked(
-    _typing: Any, a: Any, x: Any, s: Any, w: Any, m: Any
-) -> tuple[Any, Callable[..., Any]]:
-    """Return ``agree_masked(a, x, s, w, m)``: ``agree`` over the bits set in ``load(s, m)``."""
+def agree_masked(_typing: Any, a: Any, s: Any, x: Any, w: Any, m: Any) -> _Built:
+    """Return ``agree_masked(a, s, x, w, m)``: ``agree`` over the bits set from ``s[m]`` on."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        weights = _load(ctx, b, sig.args[2], args[2], args[3], _VECTOR)
-        mask = _load(ctx, b, sig.args[2], args[2], args[4], _VECTOR)
-        return b.add(args[0], _popcount(b, b.and_(b.xor(args[1], weights), mask)))
+        word = _splat(b, _load(ctx, b, sig.args[1], args[1], args[2], _WORD), a.value)
+        weights, mask = (_load(ctx, b, sig.args[1], args[1], index, a.value) for index in args[3:])
+        return b.add(args[0], _popcount(b, b.and_(b.xor(word, weights), mask)))
 
-    return _vector(_vector, _vector, s, types.intp, types.intp), build
+    return a(a, s, types.intp, types.intp, types.intp), build
 
 
 @intrinsic
-def double(_typing: Any, a: Any) -> tuple[Any, Callable[..., Any]]:
+def double(_typing: Any, a: Any) -> _Built:
     """Return ``double(a)``: ``2 a`` per lane."""
-    return _vector(_vector), lambda _ctx, b, _sig, args: b.add(args[0], args[0])
+    return a(a), lambda _ctx, b, _sig, args: b.add(args[0], args[0])
 
 
 @intrinsic
-def negate(_typing: Any, a: Any) -> tuple[Any, Callable[..., Any]]:
+def negate(_typing: Any, a: Any) -> _Built:
     """Return ``negate(a)``: ``-a`` per lane."""
-    return _vector(_vector), lambda _ctx, b, _sig, args: b.neg(args[0])
+    return a(a), lambda _ctx, b, _sig, args: b.neg(args[0])
 
 
 @intrinsic
-def plus(_typing: Any, a: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return ``plus(a, s, i)``: ``a + load(s, i)`` per lane."""
+def plus(_typing: Any, a: Any, s: Any, index: Any) -> _Built:
+    """Return ``plus(a, s, i)``: ``a + s[i...]`` per lane."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        return b.add(args[0], _load(ctx, b, sig.args[1], args[1], args[2], _VECTOR))
+        return b.add(args[0], _load(ctx, b, sig.args[1], args[1], args[2], a.value))
 
-    return _vector(_vector, s, types.intp), build
+    return a(a, s, types.intp), build
 
 
 @intrinsic
-def flip(_typing: Any, a: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
-    """Return ``flip(a, s, i)``: ``a ^ load(s, i)`` per lane."""
+def flip(_typing: Any, a: Any, s: Any, index: Any) -> _Built:
+    """Return ``flip(a, s, i)``: ``a ^ s[i...]`` per lane."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        return b.xor(args[0], _load(ctx, b, sig.args[1], args[1], args[2], _VECTOR))
+        return b.xor(args[0], _load(ctx, b, sig.args[1], args[1], args[2], a.value))
 
-    return _vector(_vector, s, types.intp), build
+    return a(a, s, types.intp), build
 
 
 @intrinsic
-def step(_typing: Any, c: Any, a: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
+def step(_typing: Any, c: Any, a: Any, s: Any, index: Any) -> _Built:
     """Return ``step(c, a, s, i)``: ``c + (a >= load(s, i))`` per lane."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        levels = _load(ctx, b, sig.args[2], args[2], args[3], _VECTOR)
+        levels = _load(ctx, b, sig.args[2], args[2], args[3], a.value)
         reached = b.icmp_signed(">=", args[1], levels)
-        return b.sub(args[0], b.sext(reached, _VECTOR))
+        return b.sub(args[0], b.sext(reached, a.value))
 
-    return _vector(_vector, _vector, s, types.intp), build
+    return a(a, a, s, types.intp), build
 
 
 @intrinsic
-def reach(_typing: Any, a: Any, s: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
+def reach(_typing: Any, a: Any, s: Any, index: Any) -> _Built:
     """Return ``reach(a, s, i)``: bit ``l`` says whether lane ``l`` of ``a`` is >= ``s[i + l]``."""
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        levels = _load(ctx, b, sig.args[1], args[1], args[2], _VECTOR)
+        levels = _load(ctx, b, sig.args[1], args[1], args[2], a.value)
         return _mask_word(b, b.icmp_signed(">=", args[0], levels))
 
-    return types.int64(_vector, s, types.intp), build
+    return types.int64(a, s, types.intp), build
 
 
 @intrinsic
-def plane(_typing: Any, a: Any, bit: Any) -> tuple[Any, Callable[..., Any]]:
+def plane(_typing: Any, a: Any, bit: Any) -> _Built:
     """Return ``plane(a, b)``: bit ``l`` is bit ``b`` of lane ``l``."""
 
     def build(_ctx: Any, b: Any, _sig: Any, args: Any) -> Any:
         one = b.shl(ir.Constant(_WORD, 1), args[1])
-        picked = b.and_(args[0], _splat(b, one, _VECTOR))
-        return _mask_word(b, b.icmp_unsigned("!=", picked, ir.Constant(_VECTOR, None)))
+        picked = b.and_(args[0], _splat(b, one, a.value))
+        return _mask_word(b, b.icmp_unsigned("!=", picked, ir.Constant(a.value, None)))
 
-    return types.int64(_vector, types.int64), build
+    return types.int64(a, types.int64), build
 
 
 @intrinsic
-def pack(_typing: Any, x: Any, index: Any, bit: Any) -> tuple[Any, Callable[..., Any]]:
+def pack(_typing: Any, x: Any, index: Any, bit: Any) -> _Built:
     """Return ``pack(x, i, b)``: bit ``l`` of the word is bit ``b`` of ``x[i + l]``, 64 elements."""
     element = ir.IntType(x.dtype.bitwidth)
     sixty_four = ir.VectorType(element, WORD_BITS)
@@ -260,9 +248,7 @@ def pack(_typing: Any, x: Any, index: Any, bit: Any) -> tuple[Any, Callable[...,
 
 
 @intrinsic
-def outside(
-    _typing: Any, x: Any, index: Any, low: Any, high: Any
-) -> tuple[Any, Callable[..., Any]]:
+def outside(_typing: Any, x: Any, index: Any, low: Any, high: Any) -> _Built:
     """Return ``outside(x, i, low, high)``: bit ``l`` says whether ``x[i + l]`` is out of range.
 
     The bounds are within the range of the element type.

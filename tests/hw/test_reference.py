@@ -60,7 +60,7 @@ def bipolar(rng, *shape):
 
 
 def signs(rng, neurons, low, high):
-    """One level per neuron from ``low`` to ``high``, rising and falling."""
+    """Return one level per neuron from ``low`` to ``high``, rising and falling."""
     levels = rng.integers(low, high + 1, (neurons, 1))
     return Thresholds(levels=levels, is_rising=rng.integers(0, 2, neurons) == 1)
 
@@ -72,7 +72,7 @@ def staircases(rng, neurons, steps, low, high, dtype, base=0):
 
 
 def stimulus(dataflow, rng, images):
-    """Both ends of the range, then random; as many images as asked for."""
+    """Return both ends of the range, then random; as many images as asked for."""
     (kind,) = dataflow.inputs.values()
     low, high = kind.dtype.min, kind.dtype.max
     x = rng.integers(low, high, (images, *kind.shape), endpoint=True)
@@ -149,9 +149,10 @@ def test_every_batch_size(images, rng):
     [BIPOLAR, unsigned(1), unsigned(5), unsigned(8), signed(1), signed(2), signed(8), signed(33)],
     ids=lambda dtype: dtype.name,
 )
-@pytest.mark.parametrize("values", [(-1, 1), (-1, 0, 1), (0,)], ids=["binary", "ternary", "zero"])
+@pytest.mark.parametrize("values", [(-1, 1), (-1, 0, 1)], ids=["binary", "ternary"])
 def test_signed_kernel_for_every_input(dtype, values, rng):
     weights = rng.choice(values, (11, 67))
+    weights[-1] = values[1]  # all 1, or all 0
     plain = one_stage(matvec(weights, dtype, kernel="signed"))
     x = stimulus(plain, rng, 12)
     x[2:4] = np.where(weights[:2] > 0, dtype.max, dtype.min)  # the greatest accumulators
@@ -401,8 +402,18 @@ def test_networks_of_one_shape_share_a_kernel(tmp_path, monkeypatch, rng):
     assert len(list(cache.folder().iterdir())) == 1
 
 
-@pytest.mark.parametrize("pattern", ["*.nbi", "*.nbc", "checksums.json", "kernel.py"])
-@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        ("*.nbc", "flip"),
+        ("*.nbc", "cut"),
+        ("*.nbi", "flip"),
+        ("*.nbi", "remove"),
+        ("kernel.py", "cut"),
+        ("checksums.json", "cut"),
+        ("checksums.json", "remove"),
+    ],
+)
 def test_a_damaged_cache_entry_is_rebuilt(pattern, damage, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     dataflow, x = small_network()
