@@ -23,7 +23,7 @@ Engine = Callable[[], NDArray[Any]]
 
 NETWORKS = {"SFC": (784, 256, 256, 256, 10), "LFC": (784, 1024, 1024, 1024, 10)}
 BATCHES = (1, 256)
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def run(
@@ -65,14 +65,14 @@ def main(as_json: bool) -> int:
     The measurement runs in a process of its own with one thread: libraries read the number of
     threads when they are loaded.
     """
-    if any(os.environ.get(name) != value for name, value in _ONE_THREAD.items()):
+    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
         command = [
             sys.executable,
             "-m",
             f"{__package__}.reference",
             *(["--json"] if as_json else []),
         ]
-        return subprocess.run(command, env={**os.environ, **_ONE_THREAD}, check=False).returncode
+        return subprocess.run(command, env={**os.environ, **ONE_THREAD}, check=False).returncode
     rows = run()
     if as_json:
         unit = "images per CPU-second, one thread"
