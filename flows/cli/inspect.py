@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import json
 import sys
@@ -106,20 +105,18 @@ def bench() -> None:
     """Measure popshift against its peers, in the same run on the same networks."""
 
 
-@bench.command(
-    "reference", context_settings={"ignore_unknown_options": True, "help_option_names": []}
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench_reference(arguments: tuple[str, ...]) -> int:
+@bench.command("reference")
+@_JSON
+def bench_reference(as_json: bool) -> int:
     """Images per CPU-second of the bit-exact reference.
 
     \b
     popshift bench reference
     popshift bench reference --json
     """  # noqa: D301 (click wants the character)
-    module = importlib.import_module("...bench.reference", __name__)
-    status = module.main(list(arguments))
-    return status if isinstance(status, int) else 0
+    from ..bench.reference import main  # noqa: PLC0415 (onnxruntime and torch are slow to load)
+
+    return main(as_json)
 
 
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:

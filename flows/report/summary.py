@@ -74,10 +74,9 @@ def number(value: int | None) -> str:
 
 def verdict(stage: Mapping[str, Any]) -> str:
     """Return what a comparison found, with how much was compared."""
-    text = (
-        f"{stage['images']:,} images, {stage['elements']:,} integers, "
-        f"{stage['mismatches']:,} differ"
-    )
+    text = f"{stage['elements']:,} integers, {stage['mismatches']:,} differ"
+    if stage["images"]:  # a comparison of files needs none
+        text = f"{stage['images']:,} images, {text}"
     if "simulator" not in stage["against"]:
         return text
     return f"{text}; {stage['cycle_mismatches']:,} cycles differ"

@@ -32,6 +32,16 @@ class Compile(Step):
         """Return the dataflow and its weights."""
         return ("dataflow.json", "dataflow.npz")
 
+    def check(self, config: Config) -> None:
+        """Raise if the name of the build cannot be that of the top module."""
+        from ...hw.frontend.names import is_identifier  # noqa: PLC0415 (onnx is slow to load)
+
+        if not is_identifier(accelerator(config)):
+            raise ValueError(
+                f"name: {config.name!r} becomes the top module {accelerator(config)}, which is a "
+                "keyword of SystemVerilog; choose another"
+            )
+
     def run(self, work: Workspace) -> None:
         """Compile."""
         from ...hw import frontend, storage  # noqa: PLC0415 (onnx and numba are slow to load)
@@ -39,7 +49,7 @@ class Compile(Step):
         from ...hw.passes.fold import apply_folding, fold  # noqa: PLC0415
 
         hardware = work.config.hardware
-        name = work.config.name.replace("-", "_")
+        name = accelerator(work.config)
         dataflow = frontend.load(
             work.input("model.onnx"), name=name, input_dtype=work.config.model.input_datatype
         )
@@ -55,6 +65,11 @@ class Compile(Step):
         storage.save(dataflow, work.staging)
         for stage in dataflow.stages:
             work.note(f"{stage.kind:10} {stage.name}: {stage.cost()}")
+
+
+def accelerator(config: Config) -> str:
+    """Return the name of the accelerator's top module: the build's name as an identifier."""
+    return config.name.replace("-", "_")
 
 
 def _whole_images(dataflow: Dataflow) -> dict[str, int]:

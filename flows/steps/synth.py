@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...hw.errors import PopshiftError
 from ..config import Config
+from .compile import accelerator
 from .step import Step, Workspace
 
 if TYPE_CHECKING:
@@ -114,11 +115,6 @@ class Synth(Step):
             "seconds": dict(result.seconds),
         }
         work.output("synth.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
-
-
-def accelerator(config: Config) -> str:
-    """Return the name of the accelerator's top module: the build's name as an identifier."""
-    return config.name.replace("-", "_")
 
 
 def ends(dataflow: Dataflow) -> tuple[StreamType, StreamType]:
