@@ -1,10 +1,12 @@
-"""Random binary MLPs for benchmarks: one set of weights, and its file, float graph and dataflow."""
+"""Random binary MLPs for benchmarks: one set of weights, and its files and dataflow."""
 
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from ...hw.dtypes import BIPOLAR, IntArray
-from ...hw.graph import Dataflow, StreamType
-from ...hw.stages import MatVec, Thresholds
+from ...hw.dtypes import IntArray
+from ...hw.frontend import load
+from ...hw.graph import Dataflow
 
 F32 = NDArray[np.float32]
 EPSILON = 1e-5
@@ -78,34 +80,11 @@ def random_mlp(name: str, sizes: tuple[int, ...], seed: int = 0) -> BinaryMlp:
 
 
 def to_dataflow(mlp: BinaryMlp) -> Dataflow:
-    """Return the network in integers; its output is the popcounts of the last layer."""
-    stages = []
-    for index, weights in enumerate(mlp.weights):
-        thresholds = None
-        if index < len(mlp.norms):
-            norm, synapses = mlp.norms[index], weights.shape[1]
-            # The accumulator is 2 P - synapses for a popcount P.
-            deviation = np.sqrt(norm.var.astype(np.float64) + EPSILON)
-            crossing = norm.mean - norm.beta * deviation / norm.gamma
-            levels = np.ceil((crossing + synapses) / 2).astype(np.int64)
-            thresholds = Thresholds(levels=levels[:, None], is_rising=norm.gamma > 0)
-        stages.append(
-            MatVec(
-                name=f"fc{index}",
-                inputs=(f"x{index}",),
-                outputs=(f"x{index + 1}",),
-                weights=weights.astype(np.int64),
-                input_dtype=BIPOLAR,
-                kernel="xnor",
-                thresholds=thresholds,
-            )
-        )
-    return Dataflow(
-        name=mlp.name,
-        inputs={"x0": StreamType(dtype=BIPOLAR, shape=(mlp.synapses,), lanes=1)},
-        outputs=(f"x{len(stages)}",),
-        stages=tuple(stages),
-    )
+    """Return the network in integers, as the frontend reads its QONNX file; without an argmax."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{mlp.name}.onnx"
+        onnx.save(to_qonnx(mlp), path)
+        return load(path, argmax=False)
 
 
 def to_float_onnx(mlp: BinaryMlp) -> onnx.ModelProto:

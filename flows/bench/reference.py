@@ -101,10 +101,11 @@ def _engines(mlp: BinaryMlp, batch: int) -> dict[str, Engine]:
     """
     images = mlp.inputs(batch, seed=1)
     narrow, floats = images.astype(np.int8), images.astype(np.float32)
-    reference = compile_reference(to_dataflow(mlp))
+    dataflow = to_dataflow(mlp)
+    reference = compile_reference(dataflow)
     peers = {**_onnxruntime(mlp, floats), **_torch(mlp, floats), **_qonnx(mlp, floats)}
-    # The reference leaves popcounts, the others the bipolar sums 2 P - K (arXiv:1602.02830).
-    accumulators = 2 * reference(narrow)[0] - mlp.weights[-1].shape[1]
+    # The reference leaves popcounts P, the others the bipolar sums 2 P - K (arXiv:1602.02830).
+    accumulators = dataflow.origins[dataflow.outputs[0]].integers(reference(narrow)[0])
     for label, engine in peers.items():
         found = engine()
         if found.shape != accumulators.shape or (found != accumulators).any():

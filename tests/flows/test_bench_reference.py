@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,9 +80,7 @@ def test_a_differing_engine_stops_the_benchmark(monkeypatch):
         weights = last.weights.copy()
         weights[0, 0] *= -1
         stages = (*dataflow.stages[:-1], last.with_(weights=weights))
-        return type(dataflow)(
-            name="wrong", inputs=dataflow.inputs, outputs=dataflow.outputs, stages=stages
-        )
+        return replace(dataflow, stages=stages)
 
     monkeypatch.setattr(reference, "to_dataflow", wrong)
     with pytest.raises(ArithmeticError, match=r"tiny: .* differ in 3 of 15 accumulators"):
