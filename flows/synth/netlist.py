@@ -217,7 +217,7 @@ def netlist_model(result: SynthResult, folder: Path) -> BoardModel:
 
 
 def compile_board(
-    sources: Sequence[Path], top: str, folder: Path, *args: str, optimise: str = "-O2"
+    sources: Sequence[Path], top: str, folder: Path, *args: str, optimise: str = "-O1"
 ) -> Path:
     """Compile a board's top level with the serial harness and return the shared library.
 

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ...hw.emit import RTL_FOLDER, SOURCES_FILE
 from ...hw.graph import StreamType
 from ..boards import Board
 from ..boards.lpf import lpf
 from ..boards.top import TOP_SOURCES, top_level
 from ..boards.uart import DEFAULT_BAUD
 from ..tools import BuildError
-
-RTL_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "rtl"
 
 # Names of what the commands write into the folder they run in.
 STATISTICS = "statistics.json"
@@ -131,11 +130,11 @@ def place_and_route(
 def _accelerator_files(folder: Path) -> dict[str, bytes]:
     """Return the files of ``sources.f`` in order, then the memory images."""
     try:
-        listed = (folder / "sources.f").read_text().split()
+        listed = (folder / SOURCES_FILE).read_text().split()
         images = sorted(path.name for path in folder.glob("*.hex"))
         for name in listed:
             if PurePosixPath(name).name != name or not name.endswith(".sv"):
-                raise BuildError(f"{folder / 'sources.f'}: {name!r} must be a .sv file beside it")
+                raise BuildError(f"{folder / SOURCES_FILE}: {name!r} must be a .sv file beside it")
         return {name: (folder / name).read_bytes() for name in (*listed, *images)}
     except OSError as error:
         raise BuildError(f"{folder}: cannot read the accelerator: {error}") from error
