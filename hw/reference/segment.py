@@ -18,6 +18,10 @@ from .lower import LOWERINGS, Identity
 # Element types that a kernel reads as they are; every other array is converted to int64 first.
 _ELEMENTS = {"int8": types.int8, "uint8": types.uint8, "int64": types.int64}
 
+# A call with one image takes about a microsecond: every look-up counts.
+_empty = np.empty
+_INT64 = np.dtype(np.int64)
+
 AnyArray = NDArray[Any]
 
 
@@ -44,6 +48,7 @@ class Segment:
         self._stages = tuple(stages)
         self._types = {name: streams[name] for name in streams if name in consumed | produced}
         self._shapes = [streams[name].shape for name in self.outputs]
+        self._resize(1)
         builder = self._build(("int64",) * len(self.inputs))
         self._memory = builder.memory()
         self._streams = self._memory[builder.constant_words :]
@@ -58,17 +63,19 @@ class Segment:
             RejectedError: A shape is wrong or a value is outside its datatype.
         """
         try:
-            images = len(inputs[0])
-            outputs = tuple([np.empty((images, *shape), np.int64) for shape in self._shapes])
+            if len(inputs[0]) != self._images:
+                self._resize(len(inputs[0]))
+            outputs = [_empty(shape, _INT64) for shape in self._output_shapes]
             status = self._kernel(*inputs, *outputs, self._memory)
         except TypeError:  # element types not met in the last call, not contiguous, read-only
             native = [self._native(name, x) for name, x in zip(self.inputs, inputs, strict=True)]
             self._kernel = self._kernel_for(tuple(x.dtype.name for x in native))
-            outputs = tuple(np.empty((len(native[0]), *shape), np.int64) for shape in self._shapes)
+            self._resize(len(native[0]))
+            outputs = [_empty(shape, _INT64) for shape in self._output_shapes]
             status = self._kernel(*native, *outputs, self._memory)
         if status:
             raise RejectedError
-        return outputs
+        return tuple(outputs)
 
     def streams(self, inputs: Sequence[AnyArray]) -> dict[str, IntArray]:
         """Return every stream of the stages, decoded from where the kernel left it.
@@ -86,6 +93,11 @@ class Segment:
             name: np.concatenate(parts).reshape(-1, *self._types[name].shape)
             for name, parts in found.items()
         }
+
+    def _resize(self, images: int) -> None:
+        """Prepare for calls with so many images."""
+        self._images = images
+        self._output_shapes = [(images, *shape) for shape in self._shapes]
 
     def _native(self, name: str, x: AnyArray) -> AnyArray:
         """Return ``x`` as an array that a kernel takes: known elements, contiguous, writable."""
