@@ -135,7 +135,7 @@ def _check_inputs(inputs: npt.NDArray[np.generic], dtype: str) -> npt.NDArray[np
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"export: input {at} is {inputs[at]}, which is not in {dtype}")
-    return values.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
+    return values.astype(np.min_scalar_type(-high - 1 if low < 0 else high))
 
 
 def _write_both(

@@ -19,6 +19,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from torch import nn
 
 from popshift.models import data, export, qonnx_file, train, zoo
+from popshift.models.dtypes import integer_range
 from popshift.models.layers import BinaryAct, BinaryLinear, PositiveScale
 from popshift.models.quant import sign
 
@@ -161,6 +162,7 @@ def test_binary_input(exporter, digits, tmp_path):
     assert model.get_tensor_datatype("global_in") == DataType["BIPOLAR"]
     with np.load(result.golden) as golden:
         assert set(np.unique(golden["input"])) == {-1, 1}
+        assert golden["input"].dtype == np.int8
         np.testing.assert_array_equal(golden["tensor/BipolarQuant_0_out0"], golden["input"])
         context = execute_all(result.model, golden["input"])
         for name in result.tensors:
@@ -289,6 +291,23 @@ def test_a_wrong_activation_in_the_file_is_found(trained, digits, tmp_path, monk
     monkeypatch.setitem(export.__globals__, "to_qonnx", with_a_moved_mean)
     with pytest.raises(ValueError, match=r"^export: tensor 'BipolarQuant_3_out0' element \(\d+,\)"):
         export(trained, tmp_path / "m.onnx", inputs=digits.test.images)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [("UINT8", np.uint8), ("INT8", np.int8), ("UINT9", np.uint16), ("INT9", np.int16)],
+)
+def test_both_ends_of_an_input_datatype_export(dtype, kind, tmp_path):
+    low, high = integer_range(dtype, "")
+    net = nn.Sequential(BinaryLinear(4, 3))
+    images = torch.tensor([[low, high, low, high]])
+    result = export(net, tmp_path / "m.onnx", inputs=images, input_dtype=dtype)
+    with np.load(result.golden) as golden:
+        assert golden["input"].dtype == kind
+        assert golden["input"].tolist() == images.tolist()
+    for outside in (low - 1, high + 1):
+        with pytest.raises(ValueError, match=rf"is {outside}, which is not in {dtype}$"):
+            export(net, tmp_path / "m.onnx", inputs=images * 0 + outside, input_dtype=dtype)
 
 
 def test_a_failed_write_leaves_the_files_of_before(trained, digits, tmp_path, monkeypatch):
