@@ -243,6 +243,23 @@ def test_an_interruption_between_the_moves_of_files_is_repaired(out, monkeypatch
     assert (out / "second.d" / "part").read_text() == "second"
 
 
+def test_files_of_an_interrupted_move_are_not_trusted_by_a_single_step(out, monkeypatch):
+    build(config_in(out), steps=three_steps())
+    replace = Path.replace
+
+    def stop_after(self, target):
+        replace(self, target)
+        if ".staging-second" in str(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        build(config_in(out, epochs=6), steps=three_steps())
+    monkeypatch.undo()
+    assert ran(run_step(config_in(out), "third", steps=three_steps())) == ["second", "third"]
+    assert (out / "third.txt").read_text() == "first=1;second=5;third=10.0;"
+
+
 def test_a_scratch_folder_survives_an_interruption_but_not_a_change_of_settings(out):
     def count(work):
         counter = work.scratch / "count"
@@ -339,10 +356,10 @@ def test_a_second_build_in_the_same_folder_is_refused(out):
 def test_a_lock_that_a_killed_build_left_behind_does_not_matter(out):
     build(config_in(out), steps=three_steps(), until="first")
     assert (out / ".lock").exists()
-    (out / ".staging-second").mkdir()
-    (out / ".staging-second" / "part").write_text("half")
+    (out / ".staging-other").mkdir()
+    (out / ".staging-other" / "part").write_text("half")
     assert ran(build(config_in(out), steps=three_steps())) == ["second", "third"]
-    assert not (out / ".staging-second").exists()
+    assert not (out / ".staging-other").exists()
     with (out / ".lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
