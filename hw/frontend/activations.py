@@ -127,7 +127,7 @@ def _quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
 
     1. A graph input that nothing declares: the quantizer stays in software and the input stream
        carries its integers.
-    2. A stream that is on the grid already: no stage.
+    2. A stream that is on the grid already: no stage, and the stream keeps its origin.
     3. Accumulators of a matvec: its thresholds.
     4. Any other stream: a threshold stage.
     """
@@ -141,8 +141,6 @@ def _quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
         return walk.add_input(tensor, quantizer.dtype, value.shape, quantizer.scale)
     island = walk.island(node).then(*quantizer.before)
     if not island.matvec and _is_identity(island, quantizer):
-        origin = Origin(tensor=tensor, scale=as_scale(quantizer.scale))
-        walk.origins[island.stream] = origin
         return replace(island, scale=quantizer.scale, functions=())
     if island.dtype == BIPOLAR:
         raise node.refuse(

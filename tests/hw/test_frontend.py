@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -297,28 +298,29 @@ def test_shape_computed_from_the_input_is_folded(tmp_path):
     assert load(path).inputs["in"].shape == (4,)
 
 
+@pytest.mark.parametrize("entry", ["BIPOLAR", "INT4"])
 @pytest.mark.parametrize(
-    ("form", "expected"), [("common", "argmax"), ("bias", None), ("scale", None), ("minus", None)]
+    ("form", "commutes"), [("common", True), ("bias", False), ("scale", False), ("minus", False)]
 )
-def test_argmax_stage_only_where_it_commutes(tmp_path, form, expected):
+def test_argmax_stage_only_where_it_commutes(tmp_path, entry, form, commutes):
     rng = np.random.default_rng(2)
     weights = rng.choice([-1, 1], (5, 9))
-    graph = GraphBuilder(1, 9, dtype="BIPOLAR")
+    graph = GraphBuilder(1, 9, dtype=entry)
     graph.linear(weights, [0.1, 0.2, 0.1, 0.1, 0.1] if form == "scale" else 0.1)
-    graph.then("Add", graph.const(rng.standard_normal(5) if form == "bias" else 0.3))
-    graph.then("Mul", graph.const(-0.7 if form == "minus" else 0.7))
-    path = graph.save(tmp_path)
+    if form == "bias":
+        graph.then("Add", graph.const(rng.standard_normal(5)))
+    path = graph.then("Mul", graph.const(-0.7 if form == "minus" else 0.7)).save(tmp_path)
     dataflow, report = load_with_report(path)
     x = rng.choice([-1, 1], (50, 9))
     streams = assert_streams_equal(path, dataflow, x)
     assert dataflow.origins["fc0_out"].tensor == "matmul2"
-    if expected is None:
-        assert dataflow.outputs == ("fc0_out",)
-        assert any("no argmax stage" in note for note in report.notes)
-    else:
+    if commutes:
         assert dataflow.outputs == ("argmax_out",)
         integer_sums = x @ weights.T
         np.testing.assert_array_equal(streams["argmax_out"][:, 0], integer_sums.argmax(axis=1))
+    else:
+        assert dataflow.outputs == ("fc0_out",)
+        assert any("no argmax stage" in note for note in report.notes)
 
 
 def test_without_argmax_the_host_gets_scale_and_bias(tmp_path):
@@ -388,3 +390,60 @@ def test_every_stage_is_unfolded_and_every_stream_but_argmax_has_an_origin(tmp_p
     assert all((stage.pe, getattr(stage, "simd", 1)) == (1, 1) for stage in dataflow.stages)
     assert set(dataflow.streams) - set(dataflow.origins) == {"argmax_out"}
     assert isinstance(dataflow.stage("fc0"), MatVec)
+
+
+def test_bits_that_are_quantized_to_the_same_bits_need_no_stage(tmp_path):
+    graph = GraphBuilder(1, 4, dtype="BIPOLAR")
+    graph.then("Mul", graph.const(3.0)).bipolar(0.5)
+    path = graph.linear([[1, 1, -1, 1], [1, -1, 1, -1]], form="Gemm").save(tmp_path)
+    dataflow = load(path, argmax=False)
+    assert [stage.name for stage in dataflow.stages] == ["fc0"]
+    assert dataflow.origins["fc0_out"].scale == (0.5,)
+    x = np.array([[1, 1, -1, 1], [-1, -1, 1, -1], [1, -1, 1, 1]])
+    assert_streams_equal(path, dataflow, x)
+
+
+def test_epsilon_of_batch_norm_counts(tmp_path):
+    ones = np.ones(2)
+    graph = GraphBuilder(1, 1, dtype="UINT8").linear([[1], [1]])
+    graph.batch_norm(ones, [-10, -20], 0 * ones, ones, epsilon=3.0)
+    path = graph.bipolar().save(tmp_path)
+    dataflow = load(path)
+    np.testing.assert_array_equal(dataflow.stages[0].thresholds.levels, [[20], [40]])
+    assert_streams_equal(path, dataflow, BYTES)
+
+
+def test_latent_weights_of_0_are_plus_one(tmp_path):
+    graph = GraphBuilder(1, 3, dtype="INT8")
+    raw = graph.const([[0.0, -0.0], [-0.1, 0.1], [-1e-30, 0.0]])
+    path = graph.then("MatMul", graph.node("BipolarQuant", raw, graph.const(1.0))).save(tmp_path)
+    dataflow = load(path)
+    np.testing.assert_array_equal(dataflow.stages[0].weights, [[1, -1, -1], [1, 1, 1]])
+    assert_streams_equal(path, dataflow, np.array([[1, 10, 100]]))
+
+
+@pytest.mark.parametrize("bits", [1, 3])
+def test_negative_scales_equal_qonnx(tmp_path, bits):
+    graph = GraphBuilder(1, 1, dtype="INT8").linear([[1], [-1]])
+    path = graph.quant(bits, -4.0).linear([[1, -1], [1, 1]], -0.5).save(tmp_path)
+    assert_streams_equal(path, load(path), np.arange(-128, 128).reshape(-1, 1))
+
+
+def test_alpha_and_beta_of_gemm_equal_qonnx(tmp_path):
+    graph = GraphBuilder(1, 2, dtype="INT8")
+    quantized = graph.node("BipolarQuant", graph.const([[1, 2], [-1, 1]]), graph.const(1.0))
+    graph.then("Gemm", quantized, graph.const([40.0, -3.0]), alpha=0.25, beta=2.0, transB=1)
+    path = graph.save(tmp_path)
+    dataflow = load(path)
+    assert dataflow.host["fc0_out"].bias == (80.0, -6.0)
+    assert_streams_equal(path, dataflow, np.array([[-128, 127], [5, 6]]))
+
+
+@pytest.mark.parametrize(
+    ("element", "name"), [(onnx.TensorProto.UINT8, "UINT8"), (onnx.TensorProto.INT16, "INT16")]
+)
+def test_integer_graph_inputs_declare_themselves(tmp_path, element, name):
+    graph = GraphBuilder(1, 2, element=element).then("Cast", to=onnx.TensorProto.FLOAT)
+    path = graph.linear([[1, -1]]).save(tmp_path)
+    assert load(path).inputs["in"].dtype.name == name
+    assert load(path, input_dtype="UINT4").inputs["in"].dtype.name == "UINT4"
