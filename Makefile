@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: env
-	$(BIN)/popshift build digits-mlp --output build/digits-mlp
+	$(THREADS) $(BIN)/popshift build digits-mlp --output build/digits-mlp
 
 lint: env
 	$(BIN)/ruff check .

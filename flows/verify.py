@@ -31,6 +31,7 @@ from .config import Config
 from .golden import Golden, load_golden, qonnx_integers
 from .integrity import compare_parameters, compare_rtl_files
 from .patterns import random_patterns
+from .tools import BuildError
 from .verilate import VerilatedModel, compile_model
 
 Progress = Callable[[int, int, str], None]
@@ -85,7 +86,7 @@ def verify_build(
 
     Raises:
         GraphError: A file of the build is missing or damaged.
-        BuildError: The RTL does not compile.
+        ToolNotFoundError: Verilator or a C++ compiler is missing.
     """
     dataflow = storage.load(folder)
     golden = load_golden(folder / "golden.npz", config.verify.images)
@@ -143,7 +144,12 @@ def _checks(
             "rtl files", "dataflow", 0, compare_rtl_files(dataflow, folder / "rtl"), NOTHING
         ),
     )
-    model = compile_model(folder / "rtl", dataflow, scratch)
+    try:
+        model = compile_model(folder / "rtl", dataflow, scratch)
+    except BuildError as error:
+        broken = Comparison(elements=0, mismatches=1, first=(str(error),))
+        yield "RTL compiles", lambda: values("rtl", "Verilator", broken)
+        return
     yield "RTL back to back", lambda: _compare_rtl("rtl", model, images, expected, {}, {})
     some = images[: config.verify.cycle_images]
     some_expected = {name: array[: len(some)] for name, array in expected.items()}

@@ -167,6 +167,8 @@ def compile_model(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bindings.h").write_text(bindings)
     arguments = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "unique", "-Wno-fatal"]
+    # An elaboration $error of a module stays one.
+    arguments += ["-Werror-USERERROR"]
     arguments += ["-Wno-lint", "-Wno-style", "--top-module", dataflow.name, "--prefix", "Vmodel"]
     arguments += ["--Mdir", str(folder.absolute()), *(["--trace-vcd"] if is_traced else [])]
     tools.run_tool(

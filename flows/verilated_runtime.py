@@ -19,7 +19,7 @@ def cache_folder() -> Path:
 
 
 def runtime_objects(*, is_traced: bool) -> list[Path]:
-    """Return the object files of Verilator's runtime, compiled on first use and kept.
+    """Return Verilator's runtime as position-independent objects, compiled once and kept.
 
     Raises:
         ToolNotFoundError: Verilator or a C++ compiler is missing.
@@ -29,11 +29,11 @@ def runtime_objects(*, is_traced: bool) -> list[Path]:
     units = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if is_traced else [])]
     versions = tools.find_tool("verilator").version + tools.find_tool("c++").version + str(include)
     digest = hashlib.sha256(versions.encode()).hexdigest()[:16]
-    folder = cache_folder() / f"verilated-{digest}-{'trace' if is_traced else 'plain'}"
+    folder = cache_folder() / f"verilated-{digest}-{'trace' if is_traced else 'plain'}-pic"
     folder.mkdir(parents=True, exist_ok=True)
     objects = [folder / f"{unit}.o" for unit in units]
     missing = [include / f"{made.stem}.cpp" for made in objects if not made.exists()]
-    compile_objects(missing, folder, ["-O2"], is_traced=is_traced)
+    compile_objects(missing, folder, ["-O2", "-fPIC"], is_traced=is_traced)
     return objects
 
 

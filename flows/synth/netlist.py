@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 
 from ...hw.errors import SimulationError
 from ...hw.packing import Bytes
-from ..tools import BuildError, find_tool, run_tool, verilator_root, yosys_share
-from ..verilated_runtime import cache_folder, compile_objects
+from ..tools import BuildError, run_tool, yosys_share
+from ..verilated_runtime import compile_objects, runtime_objects
 from .ecp5 import SynthResult
 
 HARNESS_FOLDER = Path(__file__).resolve().parents[1] / "harness"
@@ -252,27 +251,11 @@ def compile_board(
     whole = folder / "board.cpp"
     whole.write_text("".join(f'#include "{unit}"\n' for unit in units))
     objects = compile_objects((whole,), folder, flags, is_traced=False)
-    objects += _runtime_objects()
+    objects += runtime_objects(is_traced=False)
     library = folder / f"{MODEL}.so"
     linked = (*map(str, objects), "-shared", "-pthread", "-o", library.name)
     run_tool("c++", linked, folder, folder / "link.log")
     return library
-
-
-def _runtime_objects() -> list[Path]:
-    """Return Verilator's runtime as position-independent objects, compiled once and kept."""
-    include = verilator_root() / "include"
-    versions = f"{find_tool('verilator').version} {find_tool('c++').version} {include}"
-    digest = hashlib.sha256(versions.encode()).hexdigest()[:16]
-    folder = cache_folder() / f"verilated-{digest}-shared"
-    objects = [folder / "verilated.o", folder / "verilated_threads.o"]
-    missing = [include / f"{made.stem}.cpp" for made in objects if not made.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BuildError(f"{folder}: cannot write: {error}") from error
-    compile_objects(missing, folder, ("-O2", "-fPIC"), is_traced=False)
-    return objects
 
 
 def _load(path: Path) -> ctypes.CDLL:
