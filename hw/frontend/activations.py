@@ -47,7 +47,7 @@ def _quant(walk: Walk, node: Node) -> Value:
     if quant.zero_point:
         before.append(add(node.label, np.array([float(quant.zero_point)])))
     quantizer = Rounder(
-        dtype=_quant_dtype(quant, bool(node.attributes.get("signed", 1))),
+        dtype=_quant_dtype(quant, bool(node.number("signed", 1))),
         base=quant.low - quant.zero_point,
         steps=quant.high - quant.low,
         scale=scale,
@@ -62,8 +62,8 @@ def _multi_threshold(walk: Walk, node: Node) -> Value:
     """``out_scale * (number of thresholds <= x) + out_bias``."""
     shape = _shape(walk, node)
     thresholds = np.sort(walk.floats(node, 1, "thresholds"), axis=-1)
-    scale = float(node.attributes.get("out_scale", 1.0))
-    bias = float(node.attributes.get("out_bias", 0.0))
+    scale = node.number("out_scale", 1.0)
+    bias = node.number("out_bias", 0.0)
     if thresholds.ndim != 2 or len(thresholds) not in (1, shape[1]) or not thresholds.shape[1]:
         raise node.refuse(
             f"thresholds {thresholds.shape} do not fit data {shape}",

@@ -65,7 +65,7 @@ def _div(walk: Walk, node: Node) -> Value:
 
 def _batch_norm(walk: Walk, node: Node) -> Value:
     """``(x - mean) * gamma / sqrt(var + eps) + beta`` per channel of axis 1."""
-    if node.attributes.get("training_mode", 0):
+    if node.number("training_mode", 0):
         raise node.refuse("it is in training mode", "call eval() before the export")
     island = walk.island(node)
     names = ("gamma", "beta", "mean", "variance")
@@ -76,7 +76,7 @@ def _batch_norm(walk: Walk, node: Node) -> Value:
         spread = values.reshape(-1, *[1] * (len(island.shape) - 2))
         parameters.append(walk.per_channel(node, spread, island.shape, name))
     gamma, beta, mean, variance = parameters
-    deviation = variance + node.attributes.get("epsilon", 1e-5)
+    deviation = variance + node.number("epsilon", 1e-5)
     if (deviation <= 0).any():
         raise node.refuse("variance + epsilon is not positive", "train or export the model again")
     factor = gamma / np.sqrt(deviation)
@@ -91,7 +91,7 @@ def _prelu(walk: Walk, node: Node) -> Value:
 
 
 def _leaky_relu(walk: Walk, node: Node) -> Value:
-    slope = np.array([node.attributes.get("alpha", 0.01)], np.float64)
+    slope = np.array([node.number("alpha", 0.01)], np.float64)
     return walk.island(node).then(_leaky(node, slope))
 
 
@@ -116,7 +116,7 @@ def _clip(walk: Walk, node: Node) -> Value:
                 raise node.refuse(f"its {name} is no single number", "use one bound for all")
             bounds.append(value.reshape(1))
         else:
-            bounds.append(np.array([node.attributes.get(name, default)], np.float64))
+            bounds.append(np.array([node.number(name, default)], np.float64))
     # np.minimum outside: a max below min wins, as in ONNX.
     return walk.island(node).then(
         curve(
@@ -157,7 +157,7 @@ def _scalar(
     """
 
     def handle(walk: Walk, node: Node) -> Value:
-        given = {key: float(node.attributes.get(key, value)) for key, value in defaults.items()}
+        given = {key: node.number(key, value) for key, value in defaults.items()}
         parameters = tuple(np.array([value], np.float64) for value in given.values())
         bound = gain * max([1.0, *map(abs, given.values())])
         return walk.island(node).then(

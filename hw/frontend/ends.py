@@ -61,10 +61,10 @@ def add_argmax(walk: Walk, island: Island, node: str) -> Island:
 def _argmax(walk: Walk, node: Node) -> Value:
     """``ArgMax`` over the channels, first of equal ones."""
     island = walk.island(node)
-    if node.attributes.get("select_last_index", 0):
+    if node.number("select_last_index", 0):
         raise node.refuse("it takes the last of equal scores", "use select_last_index = 0")
-    _check_axis(node, island, int(node.attributes.get("axis", 0)))
-    is_kept = bool(node.attributes.get("keepdims", 1))
+    _check_axis(node, island, int(node.number("axis", 0)))
+    is_kept = bool(node.number("keepdims", 1))
     return _index(walk, node, island, node.outputs[0], is_kept=is_kept)
 
 
@@ -72,9 +72,9 @@ def _top_k(walk: Walk, node: Node) -> Value:
     """``TopK`` with k = 1, of which only the index is used."""
     island = walk.island(node)
     count = walk.constant(node, 1, "k").values
-    if count.size != 1 or count.item() != 1 or not node.attributes.get("largest", 1):
+    if count.size != 1 or count.item() != 1 or not node.number("largest", 1):
         raise node.refuse("it is not the single greatest element", "use k = 1, largest = 1")
-    _check_axis(node, island, int(node.attributes.get("axis", -1)))
+    _check_axis(node, island, int(node.number("axis", -1)))
     return _index(walk, node, island, node.proto.output[1], is_kept=True)
 
 

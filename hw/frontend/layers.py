@@ -24,16 +24,16 @@ def _matmul(walk: Walk, node: Node) -> Value:
 
 def _gemm(walk: Walk, node: Node) -> Value:
     """``alpha * x @ W + beta * bias``."""
-    if node.attributes.get("transA", 0):
+    if node.number("transA", 0):
         raise node.refuse("it transposes the data (transA = 1)", "export with transA = 0")
     bias = None
     if len(node.inputs) > 2:
-        bias = walk.floats(node, 2, "bias") * node.attributes.get("beta", 1.0)
+        bias = walk.floats(node, 2, "bias") * node.number("beta", 1.0)
     return _product(
         walk,
         node,
-        is_transposed=bool(node.attributes.get("transB", 0)),
-        factor=float(node.attributes.get("alpha", 1.0)),
+        is_transposed=bool(node.number("transB", 0)),
+        factor=node.number("alpha", 1.0),
         bias=bias,
     )
 

@@ -32,6 +32,9 @@ def read_model(path: Path) -> ModelWrapper:
     is_onnx = proto.ir_version > 0 and proto.opset_import and proto.graph.output
     if not is_onnx:
         raise ModelFileError(f"{path}: truncated or not ONNX (no graph); export the model again")
+    # Protobuf hands out bytes where text is no UTF-8.
+    if not all(isinstance(text, str) for text in _texts(proto)):
+        raise ModelFileError(f"{path}: damaged (a name is no text); export the model again")
     for tensor in _tensors(proto):
         _check_external(path, tensor)
     try:
@@ -73,6 +76,20 @@ def _tensors(proto: Any) -> Iterator[Any]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
+
+
+def _texts(proto: Any) -> Iterator[object]:
+    """Yield every name and annotation of the graph."""
+    graph = proto.graph
+    for item in (*graph.input, *graph.output, *graph.initializer):
+        yield item.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for annotation in graph.quantization_annotation:
+        yield annotation.tensor_name
+        for entry in annotation.quant_parameter_tensor_names:
+            yield from (entry.key, entry.value)
 
 
 def _check_external(path: Path, tensor: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -54,7 +55,21 @@ class Node:
     def attributes(self) -> dict[str, Any]:
         """Values by name; strings decoded."""
         values = {a.name: onnx.helper.get_attribute_value(a) for a in self.proto.attribute}
-        return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
+        return {
+            k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in values.items()
+        }
+
+    def number(self, name: str, default: float) -> float:
+        """Return a numeric attribute.
+
+        Raises:
+            UnsupportedOpError: It is no number, or infinite where the default is not.
+        """
+        value = self.attributes.get(name, default)
+        is_number = isinstance(value, int | float) and not math.isnan(value)
+        if not is_number or (math.isinf(value) and not math.isinf(default)):
+            raise self.refuse(f"attribute {name} is {value!r}", "export the model again")
+        return float(value)
 
     def refuse(self, reason: str, cure: str) -> UnsupportedOpError:
         """Return the error that names this node, why it has no integer form, what to change."""

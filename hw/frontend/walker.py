@@ -225,7 +225,15 @@ def _declared(model: ModelWrapper, info: Any, wanted: DataType | None) -> DataTy
     Raises:
         DatatypeError: ``wanted`` contradicts the annotation.
     """
-    annotation = str(model.get_tensor_datatype(info.name).name)
+    annotation = next(
+        (
+            entry.value
+            for item in model.graph.quantization_annotation
+            for entry in item.quant_parameter_tensor_names
+            if item.tensor_name == info.name and entry.key == "finn_datatype"
+        ),
+        "FLOAT32",
+    )
     elements = {
         onnx.TensorProto.UINT8: "UINT8",
         onnx.TensorProto.INT8: "INT8",
@@ -235,6 +243,7 @@ def _declared(model: ModelWrapper, info: Any, wanted: DataType | None) -> DataTy
     try:
         stated = DataType.parse(annotation)
     except DatatypeError:
+        # FLOAT32, or scaled and fixed-point types, which say less than a quantizer does.
         name = elements.get(info.type.tensor_type.elem_type)
         return wanted or (DataType.parse(name) if name else None)
     if wanted is not None and wanted != stated:

@@ -55,8 +55,8 @@ def quant_parameters(walk: Walk, node: Node) -> QuantParameters:
     if len(set(zero_points.ravel())) != 1 or (zero_points != np.round(zero_points)).any():
         raise node.refuse("its zero point is not one integer", "use one integer zero point")
     bits, zero_point = int(widths.item()), int(zero_points.flat[0])
-    is_signed = bool(node.attributes.get("signed", 1))
-    is_narrow = bool(node.attributes.get("narrow", 0))
+    is_signed = bool(node.number("signed", 1))
+    is_narrow = bool(node.number("narrow", 0))
     rounding = str(node.attributes.get("rounding_mode", "ROUND")).upper()
     if rounding not in ROUNDINGS:
         raise node.refuse(f"rounding {rounding!r} is unknown", f"use one of {sorted(ROUNDINGS)}")

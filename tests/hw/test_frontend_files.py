@@ -123,6 +123,11 @@ def test_external_data_of_another_size_limit(monkeypatch, model):
     refuse(model, r"external data 'weights.data' is larger than \d+ bytes; ")
 
 
+def test_names_that_are_no_text(model):
+    model.write_bytes(model.read_bytes().replace(b"matmul2", b"m\xff\xfemul2"))
+    refuse(model, r"damaged \(a name is no text\)|truncated or not ONNX")
+
+
 def test_graph_without_nodes(model):
     proto = onnx.load(model)
     del proto.graph.node[:]

@@ -253,6 +253,14 @@ CASES = {
         lambda: layer().then("Shape"),
         "output 'shape3': it depends on no quantized layer",
     ),
+    "attribute": (
+        lambda: elementwise("LeakyRelu", alpha="x"),
+        "attribute alpha is 'x'; export the",
+    ),
+    "infinite attribute": (
+        lambda: elementwise("LeakyRelu", alpha=np.inf),
+        "attribute alpha is inf",
+    ),
     "unknown tensor": (lambda: layer().then("Add", "gone"), "input 'gone' has no producer before"),
 }
 
