@@ -320,6 +320,15 @@ def test_every_element_type_gives_the_same(dtype, synapses, rng):
     np.testing.assert_array_equal(reference(x.astype(dtype).tolist())[0], expected)
 
 
+@pytest.mark.parametrize("synapses", [20, 70])
+def test_pixels_from_128_to_255_are_positive(synapses, rng):
+    dataflow = one_stage(matvec(bipolar(rng, 3, synapses), unsigned(8)))
+    x = stimulus(dataflow, rng, 5)
+    assert x.max() == 255
+    (found,) = compile_reference(dataflow)(x.astype(np.uint8))
+    np.testing.assert_array_equal(found, dataflow.execute(x)["y"])
+
+
 @pytest.mark.parametrize("element", [np.int8, np.int64, np.float64])
 @pytest.mark.parametrize("position", [0, 63, 64, 69])
 @pytest.mark.parametrize(
@@ -341,10 +350,24 @@ def test_a_value_outside_is_refused_like_in_execute(element, position, dtype, wr
         reference.streams(x.astype(element))
 
 
-@pytest.mark.parametrize("wrong", [-1, 4, 100])
-def test_a_value_outside_is_refused_in_short_vectors(wrong, rng):
-    reference = compile_reference(one_stage(matvec(bipolar(rng, 3, 5), unsigned(2))))
-    x = np.zeros((2, 5), np.int8)
+@pytest.mark.parametrize("element", [np.int8, np.uint8])
+@pytest.mark.parametrize("synapses", [20, 70])
+def test_arrays_narrower_than_the_datatype_are_taken(element, synapses, rng):
+    limits = np.iinfo(element)
+    x = rng.integers(limits.min, limits.max, (5, synapses), dtype=element, endpoint=True)
+    x[0], x[1] = limits.min, limits.max
+    dataflow = one_stage(matvec(bipolar(rng, 3, synapses), signed(12)))
+    (found,) = compile_reference(dataflow)(x)
+    np.testing.assert_array_equal(found, dataflow.execute(x)["y"])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wrong"),
+    [(unsigned(2), -1), (unsigned(2), 4), (unsigned(2), 100), (BIPOLAR, 0), (BIPOLAR, 2)],
+)
+def test_a_value_outside_is_refused_in_short_vectors(dtype, wrong, rng):
+    reference = compile_reference(one_stage(matvec(bipolar(rng, 3, 5), dtype)))
+    x = np.ones((2, 5), np.int8)
     x[1, 4] = wrong
     with pytest.raises(DatatypeError, match=r"\(1, 4\)"):
         reference(x)
