@@ -96,7 +96,9 @@ def _system(error: OSError) -> str:
         errno.EFBIG: "; raise the file size limit (ulimit -f) and run the same command to resume",
         errno.EDQUOT: "; free some of your quota and run the same command to resume",
     }.get(error.errno or 0, "")
-    where = f"{error.filename}: " if error.filename else ""
+    # A failed copy names its source first; the place that is full is its target.
+    name = error.filename2 or error.filename
+    where = f"{name}: " if name else ""
     notes = "; ".join(getattr(error, "__notes__", []))
     return f"{where}{error.strerror or error}{advice}{f' ({notes})' if notes else ''}"
 
