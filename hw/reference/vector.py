@@ -233,13 +233,17 @@ def plane(_typing: Any, a: Any, bit: Any) -> _Built:
 
 @intrinsic
 def pack(_typing: Any, x: Any, index: Any, bit: Any) -> _Built:
-    """Return ``pack(x, i, b)``: bit ``l`` of the word is bit ``b`` of ``x[i + l]``, 64 elements."""
+    """Return ``pack(x, i, b)``: bit ``l`` is bit ``b`` of ``x[i + l]`` as an int64, l < 64."""
     element = ir.IntType(x.dtype.bitwidth)
     sixty_four = ir.VectorType(element, WORD_BITS)
 
     def build(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         values = _load(ctx, b, sig.args[0], args[0], args[1], sixty_four)
-        one = b.shl(ir.Constant(_WORD, 1), args[2])
+        bit = args[2]
+        if sig.args[0].dtype.signed:  # the sign goes on in all higher bits
+            sign = ir.Constant(_WORD, element.width - 1)
+            bit = b.select(b.icmp_unsigned("<", bit, sign), bit, sign)
+        one = b.shl(ir.Constant(_WORD, 1), bit)
         narrow = one if element.width == WORD_BITS else b.trunc(one, element)
         picked = b.and_(values, _splat(b, narrow, sixty_four))
         return _mask_word(b, b.icmp_unsigned("!=", picked, ir.Constant(sixty_four, None)))
