@@ -25,6 +25,9 @@ def progress_bar(
     """
     if is_drawn is None:
         is_drawn = sys.stderr.isatty()
+    if not is_drawn:
+        yield lambda record: None
+        return
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -32,7 +35,7 @@ def progress_bar(
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not is_drawn) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("training", total=epochs, completed=done, figures="")
 
         def show(record: EpochRecord) -> None:

@@ -32,6 +32,14 @@ def errors_of(capture):
     return str(capture.value)
 
 
+@pytest.fixture
+def interrupts():
+    """Python's own answer to Ctrl-C, which a shell takes away from what it starts with ``&``."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(digits):
     net = tiny()
@@ -78,6 +86,45 @@ def test_the_network_ends_with_its_best_epoch(digits, uninterrupted):
     assert result.test_accuracy == train.evaluate(net, digits.test)
 
 
+def test_the_best_epoch_comes_back_when_later_ones_are_worse(digits):
+    net, kept = tiny(), {}
+
+    def spoil(record):
+        if record.epoch == 2:
+            kept.update({name: tensor.clone() for name, tensor in net.state_dict().items()})
+            with torch.no_grad():
+                net.blocks[0][1].weight.zero_()  # every image looks the same from here on
+                net.blocks[0][1].bias.fill_(9)
+
+    result = train.fit(net, digits, epochs=3, lr=0.01, on_epoch=spoil)
+    assert result.best_epoch == 2
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in net.state_dict().items())
+    assert not net.training
+
+
+def test_every_epoch_has_its_own_order_and_shows_each_image_once(digits):
+    net, seen = tiny(), []
+    net.register_forward_pre_hook(lambda m, args: seen.append(args[0]) if m.training else None)
+    train.fit(net, digits, epochs=2, batch_size=419)  # 3 batches hold all 1,257 images
+    first, second = torch.cat(seen[:3]), torch.cat(seen[3:])
+    assert not torch.equal(first, second)
+    for epoch in (first, second):
+        assert sorted(epoch.tolist()) == sorted(digits.train.images.tolist())
+
+
+def test_learning_rate_falls_over_all_steps(digits, monkeypatch):
+    rates = []
+    step = torch.optim.Adam.step
+
+    def record(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", record)
+    train.fit(tiny(), digits, epochs=2, batch_size=400, lr=0.6)
+    assert rates == pytest.approx([0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+
+
 def test_among_equals_the_last_epoch_is_best():
     state = TrainState(history=(), best_epoch=0, best_weights={}, seconds=0.0)
     net = torch.nn.Linear(1, 1)
@@ -104,6 +151,7 @@ def test_float_twin_trains(digits):
     assert train.fit(net, digits, recipe="float", epochs=5).test_accuracy > 0.85
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_leaves_a_state_that_ends_in_the_same_weights(digits, uninterrupted, tmp_path):
     checkpoint = tmp_path / "net.safetensors"
     net, calls = tiny(), []
@@ -131,6 +179,7 @@ def test_ctrl_c_leaves_a_state_that_ends_in_the_same_weights(digits, uninterrupt
     }
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_in_the_first_epoch_can_be_resumed(digits, uninterrupted, tmp_path):
     checkpoint = tmp_path / "net.safetensors"
     net = tiny()
