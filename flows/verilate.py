@@ -27,6 +27,7 @@ from ..hw.graph import Dataflow, port_names
 from ..hw.packing import word_bytes
 from . import tools
 from .verilated_runtime import compile_objects, runtime_objects
+from .waveform import vcd_to_fst
 
 HARNESS = Path(__file__).parent / "harness" / "stream_harness.cpp"
 Cycles = NDArray[np.int64]
@@ -82,7 +83,8 @@ class VerilatedModel:
             ready: Calendar of each output.
             max_cycles: Cycle limit.
             seed: Of the random contents of registers before reset.
-            trace: Waveform to write (``.vcd``); the model must be compiled with ``traced=True``.
+            trace: Waveform to write, ``.vcd`` or ``.fst``; the model must be compiled with
+                ``is_traced=True``.
 
         Raises:
             BuildError: The program failed.
@@ -106,10 +108,15 @@ class VerilatedModel:
             stimulus, result = Path(scratch) / "stimulus", Path(scratch) / "result"
             stimulus.write_bytes(b"".join(words))
             arguments = [str(stimulus), str(result)]
-            if trace is not None:
-                arguments.append(str(trace.absolute()))
+            vcd = trace
+            if trace is not None and trace.suffix == ".fst":
+                vcd = Path(scratch) / "trace.vcd"
+            if vcd is not None:
+                arguments.append(str(vcd.absolute()))
             command = [str(self.program.absolute()), *arguments]
             tools.run_command("simulation", command, self.rtl_folder, self.log, {})
+            if trace is not None and vcd is not None and vcd != trace:
+                vcd_to_fst(vcd, trace)
             return self._read(result.read_bytes())
 
     def _read(self, data: bytes) -> RtlTrace:

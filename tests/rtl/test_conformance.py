@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pylibfst import ffi, lib, string
+from pylibfst.helpers import fstReaderIterBlocks, get_scopes_signals2
 
 from popshift.flows.conformance import bench, check, random_bench
 from popshift.flows.verilate import compile_model
@@ -57,6 +59,50 @@ def test_a_model_is_reused_until_its_sources_change(tmp_path: Path) -> None:
     assert compile_model(tmp_path / "rtl", dataflow, tmp_path).program != first.program
 
 
+def read_fst(path: Path) -> dict[str, list[tuple[int, str]]]:
+    """Return the value changes of every signal."""
+    reader = lib.fstReaderOpen(str(path).encode())
+    assert reader != ffi.NULL
+    _, signals = get_scopes_signals2(reader)
+    changes: dict[str, list[tuple[int, str]]] = {name: [] for name in signals.by_name}
+
+    def change(_user: object, time: int, handle: int, value: object) -> None:
+        for name, signal in signals.by_name.items():
+            if signal.handle == handle:
+                changes[name].append((time, string(value)))
+
+    lib.fstReaderSetFacProcessMaskAll(reader)
+    fstReaderIterBlocks(reader, change)
+    lib.fstReaderClose(reader)
+    return changes
+
+
+def read_vcd(path: Path) -> dict[str, list[tuple[int, str]]]:
+    """Return the value changes of every signal."""
+    scopes: list[str] = []
+    names: dict[str, list[tuple[str, int]]] = {}
+    changes: dict[str, list[tuple[int, str]]] = {}
+    time = 0
+    for words in (line.split() for line in path.read_text().splitlines() if line.strip()):
+        if words[0] == "$scope":
+            scopes.append(words[2])
+        elif words[0] == "$upscope":
+            scopes.pop()
+        elif words[0] == "$var":
+            name = ".".join([*scopes, " ".join(words[4:-1])])
+            names.setdefault(words[3], []).append((name, int(words[2])))
+            changes[name] = []
+        elif words[0][0] == "#":
+            time = int(words[0][1:])
+        elif words[0][0] in "01b":
+            value, key = (
+                (words[0][1:], words[1]) if words[0][0] == "b" else (words[0][0], words[0][1:])
+            )
+            for name, width in names[key]:
+                changes[name].append((time, value.rjust(width, "0")))
+    return changes
+
+
 def test_a_waveform_holds_the_streams(tmp_path: Path) -> None:
     dataflow = random_bench("fifo", 1, 0)
     emit(dataflow, tmp_path / "rtl")
@@ -66,3 +112,7 @@ def test_a_waveform_holds_the_streams(tmp_path: Path) -> None:
     text = (tmp_path / "run.vcd").read_text()
     assert "fifo0_x0_tvalid" in text
     assert "fifo0_y0_tready" in text
+    model.run(*inputs, trace=tmp_path / "run.fst")
+    fst = read_fst(tmp_path / "run.fst")
+    assert fst == read_vcd(tmp_path / "run.vcd")
+    assert len(fst["TOP.bench.fifo0_x0_tvalid"]) > 1
