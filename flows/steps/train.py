@@ -42,10 +42,17 @@ class Train(Step):
         return ("network.safetensors", "training.json")
 
     def run(self, work: Workspace) -> None:
-        """Train both; each goes on from its checkpoint after an interruption."""
+        """Train both; each goes on from its checkpoint after an interruption.
+
+        One thread: sums over a batch are split by threads, so their number would change the
+        weights, and layers this small gain nothing from a second one.
+        """
+        import torch  # noqa: PLC0415 (slow to load)
+
         from ...models import data  # noqa: PLC0415 (loads torch)
         from ..networks import create_network  # noqa: PLC0415
 
+        torch.set_num_threads(1)
         train = work.config.train
         split = data.load(work.config.data.name)
         given = {"epochs": train.epochs, "batch_size": train.batch_size, "lr": train.lr}
