@@ -60,11 +60,13 @@ def connect(
     """Return ``dataflow`` with other logical stages, joined where their beats differ.
 
     1. Converters and FIFOs that are there are taken out.
-    2. An input takes the lanes of the stage that consumes it.
+    2. An input takes the lanes of the stage that consumes it, and its shape where they do not
+       divide its own channels.
     3. A logical stream with a depth gets a FIFO ``<stream>_fifo``, at the producer's lanes.
     4. Where lanes differ a converter ``<stream>_width`` follows; where neither number divides the
        other, one to their least common multiple (which divides the channels, since both do) and
-       ``<stream>_width2`` from there. No converter is slower than both of its neighbours.
+       ``<stream>_width2`` from there. No converter is slower than both of its neighbours. Where
+       the consumer sees the image in another shape, the converters see it as one vector.
 
     Every new stream carries the ``Origin`` of its logical stream.
 
@@ -90,13 +92,15 @@ def connect(
         for stage in logical
         for name, kind in zip(stage.inputs, stage.input_types, strict=True)
     }
-    inputs = {name: wanted.get(name, kind) for name, kind in dataflow.inputs.items()}
+    inputs = {
+        name: _entering(kind, wanted.get(name, kind)) for name, kind in dataflow.inputs.items()
+    }
     connected: list[Stage] = []
     behind: dict[str, str] = {}
     origins = {name: o for name, o in dataflow.origins.items() if name in streams}
 
     def join(name: str, have: StreamType) -> None:
-        bridges = _bridges(name, have, wanted.get(name, have).lanes, depths.get(name, 0))
+        bridges = _bridges(name, have, wanted.get(name, have), depths.get(name, 0))
         connected.extend(bridges)
         behind[name] = bridges[-1].outputs[0] if bridges else name
         if name in origins:
@@ -133,9 +137,15 @@ def _depths(
     return given
 
 
-def _bridges(name: str, have: StreamType, lanes: int, depth: int) -> list[Stage]:
-    """Return the stages that bring stream ``name`` from its type to ``lanes``, through a FIFO."""
+def _entering(kind: StreamType, wanted: StreamType) -> StreamType:
+    """Return the type of an input for the stage that consumes it."""
+    return kind.with_lanes(wanted.lanes) if kind.shape[-1] % wanted.lanes == 0 else wanted
+
+
+def _bridges(name: str, have: StreamType, want: StreamType, depth: int) -> list[Stage]:
+    """Return the stages that bring stream ``name`` to the beats of ``want``, through a FIFO."""
     bridges: list[Stage] = []
+    lanes = want.lanes
     at = name
     if depth:
         fifo = f"{name}_fifo"
@@ -143,6 +153,8 @@ def _bridges(name: str, have: StreamType, lanes: int, depth: int) -> list[Stage]
             Fifo(name=fifo, inputs=(at,), outputs=(f"{fifo}_out",), type=have, depth=depth)
         )
         at = f"{fifo}_out"
+    if have.shape != want.shape and have.lanes != lanes:
+        have = have.flat
     middle = math.lcm(have.lanes, lanes)
     steps = [middle, lanes] if middle not in (have.lanes, lanes) else [lanes]
     for number, to in enumerate(steps, start=1):
