@@ -10,9 +10,10 @@ from .matvec import MatVec
 from .stream import Fifo, Width
 from .threshold import Threshold
 from .thresholds import Thresholds
+from .window import Window
 
-__all__ = ["STAGES", "Argmax", "Fifo", "MatVec", "Threshold", "Thresholds", "Width"]
+__all__ = ["STAGES", "Argmax", "Fifo", "MatVec", "Threshold", "Thresholds", "Width", "Window"]
 
-_CLASSES: tuple[type[Stage], ...] = (Argmax, Fifo, MatVec, Threshold, Width)
+_CLASSES: tuple[type[Stage], ...] = (Argmax, Fifo, MatVec, Threshold, Width, Window)
 
 STAGES = MappingProxyType({stage.kind: stage for stage in _CLASSES})

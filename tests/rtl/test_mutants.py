@@ -182,6 +182,89 @@ MUTANTS = [
     Mutant(
         "best_kept_between_vectors", "argmax", "argmax", "if (first_2 || value_2", "if (value_2"
     ),
+    Mutant(
+        "word_read_before_it_came",
+        "window",
+        "line_buffer",
+        "ahead <= AHEAD_BITS'(-START - 1);",
+        "ahead <= AHEAD_BITS'(-START);",
+    ),
+    Mutant(
+        "room_off_by_one",
+        "window",
+        "line_buffer",
+        "room  <= ROOM_BITS'(DEPTH - 1);",
+        "room  <= ROOM_BITS'(DEPTH - 2);",
+    ),
+    Mutant(
+        "dropped_too_early",
+        "window",
+        "line_buffer",
+        "int'(ox) >= PADDED_X;",
+        "int'(ox) + 1 >= PADDED_X;",
+    ),
+    Mutant(
+        "rows_in_the_padding_not_dropped",
+        "window",
+        "line_buffer",
+        "drop = ROOM_BITS'(DROP_FIRST);",
+        "drop = '0;",
+    ),
+    Mutant(
+        "padding_read",
+        "window",
+        "line_buffer",
+        "ix >= IX_W'(WIDTH) ||",
+        "ix > IX_W'(WIDTH) ||",
+    ),
+    Mutant(
+        "begun_without_a_word",
+        "window",
+        "line_buffer",
+        "is_start ? $signed",
+        "1'b0 ? $signed",
+    ),
+    Mutant(
+        "address_not_wrapped",
+        "window",
+        "line_buffer",
+        "near[AT_W] ? far : near[AT_W-1:0]",
+        "far",
+    ),
+    Mutant(
+        "reset_dropped",
+        "window",
+        "line_buffer",
+        "if (rst) begin\n      write_at <= '0;",
+        "if (1'b0) begin\n      write_at <= '0;",
+    ),
+    Mutant(
+        "written_word_lost",
+        "window",
+        "ram",
+        "    logic [WIDTH-1:0] memory[DEPTH];\n    always_ff @(posedge clk) begin\n"
+        "      if (write_enable) memory[write_at] <= write_data;\n"
+        "      if (read_enable) read_data <= memory[read_at];\n"
+        "    end\n  end\n",
+        "    logic [WIDTH-1:0] memory[DEPTH];\n    always_ff @(posedge clk) begin\n"
+        "      if (write_enable && write_at != '0) memory[write_at] <= write_data;\n"
+        "      if (read_enable) read_data <= memory[read_at];\n"
+        "    end\n  end\n",
+    ),
+    Mutant(
+        "padding_of_the_wrong_beat",
+        "window",
+        "line_buffer",
+        "data_is_padding <= is_padding_1;",
+        "data_is_padding <= is_padding;",
+    ),
+    Mutant(
+        "padding_ignored",
+        "window",
+        "window",
+        "data_is_padding ? {SIMD{X_BITS'(PAD)}} : data",
+        "data_is_padding && PAD == 0 ? '0 : data",
+    ),
 ]
 
 
