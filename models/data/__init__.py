@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from .binarize import binarize
-from .digits import digits
+from .digits import digits, digits_8, digits_32
 from .split import DataSplit, Subset
 
 __all__ = ["DATASETS", "DataSplit", "Subset", "binarize", "load"]
 
-DATASETS: Mapping[str, Callable[[], DataSplit]] = MappingProxyType({"digits": digits})
+DATASETS: Mapping[str, Callable[[], DataSplit]] = MappingProxyType(
+    {"digits": digits, "digits-8": digits_8, "digits-32": digits_32}
+)
 
 
 def load(name: str) -> DataSplit:

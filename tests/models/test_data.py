@@ -61,5 +61,5 @@ def test_binarize_compares_with_the_threshold(digits):
 
 
 def test_unknown_data_set_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"^data: no data set 'cifar'; known: digits$"):
+    with pytest.raises(ValueError, match=r"^data: no data set 'cifar'; known: digits, "):
         data.load("cifar")

@@ -70,7 +70,9 @@ def test_equal_seeds_give_equal_weights_and_leave_torchs_state_alone():
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"^zoo: no network 'vgg'; known: mlp, tfc, sfc, lfc$"):
+    with pytest.raises(
+        ValueError, match=r"^zoo: no network 'vgg'; known: mlp, tfc, sfc, lfc, cnv, vgg-small, "
+    ):
         zoo.create("vgg")
 
 
@@ -88,8 +90,12 @@ def test_unknown_option_lists_the_known_ones():
         ({"hidden": (4, 0)}, "mlp: hidden needs widths >= 1, got (4, 0)"),
         ({"classes": 0}, "mlp: classes must be >= 1, got 0"),
         ({"in_features": -1}, "mlp: in_features must be >= 1, got -1"),
-        ({"weight": "int8"}, "mlp: weight='int8' is none of binary, float"),
-        ({"act": "relu"}, "mlp: act='relu' is none of binary, float"),
+        ({"weight": "int1"}, "mlp: weight='int1' is none of binary, int2, int3, int4, int8, float"),
+        (
+            {"act": "relu"},
+            "mlp: act='relu' is none of binary, int2, int3, int4, int8, "
+            "uint2, uint3, uint4, uint8, float",
+        ),
         ({"clip": 0.0}, "mlp: clip must be > 0, got 0.0"),
         ({"bn_momentum": 0.0}, "mlp: bn_momentum must be in (0, 1], got 0.0"),
     ],
