@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -49,7 +46,7 @@ def digits() -> DataSplit:
 
 def digits_8() -> DataSplit:
     """Return the digits as images of 1 x 8 x 8 pixels, split as :func:`digits` does."""
-    return _changed("digits-8", "UINT5", lambda rows: rows.reshape(-1, 1, 8, 8))
+    return digits().changed("digits-8", lambda rows: rows.reshape(-1, 1, 8, 8))
 
 
 def digits_32() -> DataSplit:
@@ -63,16 +60,7 @@ def digits_32() -> DataSplit:
         pixels = upscale(rows.numpy().reshape(-1, 8, 8), factor=4, top=_TOP, new_top=255)
         return torch.from_numpy(pixels)[:, None].repeat(1, 3, 1, 1).to(torch.uint8)
 
-    return _changed("digits-32", "UINT8", enlarge)
-
-
-def _changed(name: str, input_dtype: str, change: Callable[[Tensor], Tensor]) -> DataSplit:
-    data = digits()
-    train, val, test = (
-        replace(subset, images=change(subset.images))
-        for subset in (data.train, data.val, data.test)
-    )
-    return replace(data, name=name, input_dtype=input_dtype, train=train, val=val, test=test)
+    return digits().changed("digits-32", enlarge, input_dtype="UINT8")
 
 
 def _stratified(
