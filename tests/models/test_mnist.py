@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from popshift.models import data
+from popshift.models import data, train, zoo
 from popshift.models.data.mnist import MNIST, mnist, mnist_28, mnist_bits
 
 SIZES = {"train": 240, "t10k": 30}
@@ -142,3 +142,14 @@ def test_folder_must_exist_and_be_given(tmp_path):
         data.load("mnist")
     with pytest.raises(ValueError, match=r"^data: digits is shipped and takes no folder$"):
         data.load("digits", folder=tmp_path)
+
+
+def test_tfc_takes_the_bits_and_a_convolutional_network_the_images(files, tmp_path):
+    release = write(tmp_path, files)
+    for name, load, options in (
+        ("tfc", mnist_bits, {}),
+        ("cnv", mnist_28, {"image": (1, 28, 28), "features": (4, "max2"), "hidden": ()}),
+    ):
+        split = load(tmp_path, release=release, sizes=SIZES)
+        result = train.fit(zoo.create(name, **options), split, epochs=1)
+        assert len(result.history) == 1
