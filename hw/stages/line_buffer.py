@@ -207,10 +207,10 @@ class LineBuffer:
         return view[..., :: self.dilation[1]].transpose(0, 1, 2, 4, 5, 3)
 
     @classmethod
-    def random(cls, rng: np.random.Generator) -> LineBuffer:
+    def random(cls, rng: np.random.Generator, *, is_dilated: bool = True) -> LineBuffer:
         """Return a small random geometry: images up to 8 x 8, kernels up to 4 x 4."""
         while True:
-            extras = rng.random(3) < (0.5, 0.3, 0.5)
+            extras = rng.random(3) < (0.5, 0.3 * is_dilated, 0.5)
             kernel = rng.integers(1, 5, 2)
             stride = rng.integers(1, 4, 2) if extras[0] else np.ones(2, np.int64)
             dilation = rng.integers(1, 4, 2) if extras[1] else np.ones(2, np.int64)
