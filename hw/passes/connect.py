@@ -100,7 +100,7 @@ def connect(
     origins = {name: o for name, o in dataflow.origins.items() if name in streams}
 
     def join(name: str, have: StreamType) -> None:
-        bridges = _bridges(name, have, wanted.get(name, have), depths.get(name, 0))
+        bridges = bridge_stages(name, have, wanted.get(name, have), depths.get(name, 0))
         connected.extend(bridges)
         behind[name] = bridges[-1].outputs[0] if bridges else name
         if name in origins:
@@ -142,7 +142,7 @@ def _entering(kind: StreamType, wanted: StreamType) -> StreamType:
     return kind.with_lanes(wanted.lanes) if kind.shape[-1] % wanted.lanes == 0 else wanted
 
 
-def _bridges(name: str, have: StreamType, want: StreamType, depth: int) -> list[Stage]:
+def bridge_stages(name: str, have: StreamType, want: StreamType, depth: int) -> list[Stage]:
     """Return the stages that bring stream ``name`` to the beats of ``want``, through a FIFO."""
     bridges: list[Stage] = []
     lanes = want.lanes
