@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
-from ..dtypes import BIPOLAR
+from ..dtypes import BIPOLAR, IntArray, smallest_for
 from ..errors import GraphError
-from ..stages import STAGES, MatVec, Window
+from ..stages import Depthwise, MatVec, Window
 from .functions import F64
 from .islands import Constant, Island, Padding
 from .layers import add_layer
@@ -52,15 +51,20 @@ def _conv(walk: Walk, node: Node) -> Value:
     point, scale = integer_point(walk, node, island, sums_channels=not is_depthwise)
     moves, pad_value = _padded(node, point, scale, moves)
     matrix, weight_scale = weight_matrix(node, _by_tap(weights), node.inputs[1])
-    stream = _windows(walk, node, point, moves, pad_value)
+    is_zero_padded = point.dtype == BIPOLAR and pad_value == 0 and any(moves.padding)
+    if is_zero_padded and is_depthwise:
+        raise node.refuse(
+            "it pads bits with 0 in a depthwise layer, which has no thresholds for borders",
+            "train with padding of +1 or -1 (a Pad node with that constant before the Conv)",
+        )
+    stream = _windows(walk, node, point, moves, -1 if is_zero_padded else pad_value)
     is_binary = point.dtype == BIPOLAR and bool((matrix != 0).all())
     name, output = walk.new_stage("dw" if is_depthwise else "conv")
-    common = {"name": name, "inputs": (stream,), "outputs": (output,)}
-    make: Any = STAGES.get("depthwise") if is_depthwise else MatVec
-    if make is None:
-        raise node.refuse("depthwise layers are not supported yet", "use group = 1")
+    make = Depthwise if is_depthwise else MatVec
     stage = make(
-        **common,
+        name=name,
+        inputs=(stream,),
+        outputs=(output,),
         weights=matrix,
         input_dtype=point.dtype,
         kernel="xnor" if is_binary else "signed",
@@ -68,7 +72,38 @@ def _conv(walk: Walk, node: Node) -> Value:
     )
     bias = walk.floats(node, 2, "bias").reshape(-1, 1, 1) if len(node.inputs) > 2 else None
     layout = Layout.planes(point.shape[0], stage.output_types[0].shape)
-    return add_layer(walk, node, stage, layout, scale * weight_scale, bias)
+    island = add_layer(walk, node, stage, layout, scale * weight_scale, bias)
+    if not is_zero_padded:
+        return island
+    window = walk.stages[next(n for n, s in walk.stages.items() if stream in s.outputs)]
+    assert isinstance(window, Window)
+    return _dot_products(walk, node, island, matrix, window)
+
+
+def _dot_products(
+    walk: Walk, node: Node, island: Island, weights: IntArray, window: Window
+) -> Island:
+    """Return the dot products with zero padding that the file computes of bits."""
+    greatest = int(np.abs(weights).sum(axis=1).max())
+    dtype = smallest_for(-greatest, greatest)
+    walk.note(
+        island.matvec,
+        accumulators=(-greatest, greatest),
+        accumulator_dtype=dtype.name,
+        result_dtype=dtype.name,
+    )
+    if island.stream in walk.origins:
+        scale = island.scale
+        walk.add_origin(island.stream, node.outputs[0], island.layout, scale)
+    return replace(
+        island,
+        dtype=dtype,
+        low=-greatest,
+        high=greatest,
+        multiplier=1,
+        offset=0,
+        zero_padded=window.lines,
+    )
 
 
 def _by_tap(weights: Constant) -> Constant:
@@ -93,7 +128,8 @@ def _padded(node: Node, point: Island, scale: F64, moves: Geometry) -> tuple[Geo
     """Return the geometry with the padding of a Pad node before, and the integer in the padding.
 
     Raises:
-        UnsupportedOpError: The padding is no integer of the stream, or two paddings differ.
+        UnsupportedOpError: The padding is no integer of the stream and not 0, or two paddings
+            differ.
     """
     given = [Padding(node=node.label, sides=moves.padding, value=0.0)]
     if point.padding is not None:
@@ -108,12 +144,8 @@ def _padded(node: Node, point: Island, scale: F64, moves: Geometry) -> tuple[Geo
         )
     values = {float(v) for v in given[0].value / scale}
     value = values.pop()
-    if point.dtype == BIPOLAR and value == 0:
-        raise node.refuse(
-            "it pads a bipolar tensor with 0, which no bit is",
-            "train with padding of +1 or -1 (a Pad node with that constant before the Conv)",
-        )
-    is_member = value in (-1, 1) if point.dtype == BIPOLAR else value == round(value)
+    # Bits have no 0, but the thresholds of the layer can make up for it.
+    is_member = value in (-1, 0, 1) if point.dtype == BIPOLAR else value == round(value)
     if values or not is_member or not point.dtype.min <= value <= point.dtype.max:
         raise node.refuse(
             f"its padding of {given[0].value:g} is no integer of its data ({point.dtype.name})",

@@ -13,7 +13,7 @@ from ..stages import Argmax
 from .islands import Constant, Island, Undeclared
 from .layout import Layout
 from .nodes import Node
-from .pools import settle
+from .pools import check_accumulators, settle
 from .report import LayerNote
 from .walk import Handlers, Value, Walk, as_scale, refuse_file
 
@@ -88,6 +88,7 @@ def _check_axis(node: Node, island: Island, axis: int) -> None:
 
 
 def _index(walk: Walk, node: Node, island: Island, tensor: str, *, is_kept: bool) -> Value:
+    check_accumulators(island, node.label)
     if obstacle := argmax_obstacle(island):
         raise node.refuse(
             f"it does not commute with what comes before: {obstacle}",
@@ -120,6 +121,7 @@ def finish(walk: Walk, tensor: str, *, with_argmax: bool) -> tuple[str, HostAffi
         )
     if value.padding is not None:
         raise refuse_file(value.padding.node, "nothing takes it in", "put a Conv behind it")
+    check_accumulators(value, f"output '{tensor}'")
     value = settle(walk, value)
     affine = value.affine()
     if affine is None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dtypes import BIPOLAR, DataType, IntArray
+from ..stages.line_buffer import LineBuffer
 from .functions import F64, Directions, Function, Kind, at, multiply
 from .layout import Layout
 
@@ -55,6 +56,7 @@ class MaxPooling:
 
     Attributes:
         node: Label of its node.
+        tensor: Its output in the file.
         kernel: Rows and columns.
         stride: Rows and columns.
         padding: Rows above, columns on the left, rows below, columns on the right; they never win.
@@ -63,6 +65,7 @@ class MaxPooling:
     """
 
     node: str
+    tensor: str
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
@@ -107,6 +110,9 @@ class Island:
             stream as accumulators; "" if there is none.
         pooling: Max pool on the tensor that has no stage yet.
         padding: Padding of the tensor that has no stage yet.
+        zero_padded: Geometry of the window of a layer whose bits the file pads with 0 and the
+            window with -1. What stands above for the stream then holds for the dot products of the
+            file instead, and only thresholds of the layer itself can make up for the difference.
     """
 
     stream: str
@@ -121,6 +127,7 @@ class Island:
     matvec: str = ""
     pooling: MaxPooling | None = None
     padding: Padding | None = None
+    zero_padded: LineBuffer | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

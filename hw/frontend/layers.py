@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 from ..dtypes import BIPOLAR
-from ..stages import MatVec
+from ..stages import Depthwise, MatVec
 from .functions import F64, add
 from .islands import Constant, Island
 from .layout import Layout
@@ -81,7 +80,7 @@ def _product(
 def add_layer(
     walk: Walk,
     node: Node,
-    stage: Any,
+    stage: MatVec | Depthwise,
     layout: Layout,
     scale: F64,
     bias: F64 | None,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Stage
-from ..stages import STAGES
+from ..stages import Pool
 from .functions import divide
 from .islands import Island, MaxPooling
 from .layout import Layout
@@ -38,6 +36,7 @@ def _max(island: Island, node: Node, moves: Geometry) -> Island:
         return island
     pooling = MaxPooling(
         node=node.label,
+        tensor=node.outputs[0],
         kernel=moves.kernel,
         stride=moves.stride,
         padding=moves.padding,
@@ -65,6 +64,7 @@ def settle(walk: Walk, island: Island) -> Island:
     pooling = island.pooling
     if pooling is None:
         return island
+    check_accumulators(island, pooling.node)
     if not can_pool_before(island):
         raise refuse_file(
             pooling.node,
@@ -72,7 +72,24 @@ def settle(walk: Walk, island: Island) -> Island:
             "put a quantizer before it, or right behind it",
         )
     pooled = pool_map(walk, replace(island, layout=pooling.before, pooling=None), pooling)
+    if not pooling.after:
+        _add_origin(walk, pooled, pooling.tensor)
     return replace(pooled, layout=island.layout)
+
+
+def check_accumulators(island: Island, label: str) -> None:
+    """Raise if the stream is not what the file computes but for the thresholds to come.
+
+    Raises:
+        UnsupportedOpError: It holds accumulators of bits that the file pads with 0.
+    """
+    if island.zero_padded is not None:
+        raise refuse_file(
+            label,
+            "it takes sums of bits that were padded with 0, which no bit is, and only a quantizer "
+            "right behind the Conv makes up for it",
+            "quantize before it, or train with padding of +1 or -1",
+        )
 
 
 def pool_map(walk: Walk, island: Island, pooling: MaxPooling) -> Island:
@@ -82,6 +99,18 @@ def pool_map(walk: Walk, island: Island, pooling: MaxPooling) -> Island:
     )
     layout = Layout.planes(island.shape[0], stage.output_types[0].shape)
     return replace(island, stream=stage.outputs[0], layout=layout, matvec="")
+
+
+def _add_origin(walk: Walk, island: Island, tensor: str) -> None:
+    """Say that the stream of an integer point is ``tensor``."""
+    walk.add_origin(
+        island.stream,
+        tensor,
+        island.layout,
+        island.scale,
+        multiplier=island.multiplier,
+        offset=island.offset,
+    )
 
 
 def _average_pool(walk: Walk, node: Node) -> Value:
@@ -129,6 +158,7 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
     With ``x = scale * (multiplier * n + offset)`` and affine functions ``f``, the mean of ``f(x)``
     over ``A`` taps is ``f(scale * (multiplier * sum(n) + A * offset) / A)``.
     """
+    check_accumulators(island, node.label)
     area = moves.kernel[0] * moves.kernel[1]
     if area == 1 and moves.stride == (1, 1):
         return island
@@ -147,7 +177,7 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
     ends = [area * island.low, area * island.high]
     if any(moves.padding):
         ends.append(0)
-    return replace(
+    total = replace(
         island,
         stream=stage.outputs[0],
         dtype=stage.output_types[0].dtype,
@@ -155,8 +185,12 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
         high=max(ends),
         layout=Layout.planes(island.shape[0], stage.output_types[0].shape),
         offset=area * island.offset,
-        functions=(divide(node.label, np.array([float(area)])), *island.functions),
         matvec="",
+    )
+    if not island.functions:
+        _add_origin(walk, replace(total, scale=total.scale / area), node.outputs[0])
+    return replace(
+        total, functions=(divide(node.label, np.array([float(area)])), *island.functions)
     )
 
 
@@ -189,19 +223,16 @@ def _stage(
     kernel: Pair,
     stride: Pair,
     padding: Sides,
-) -> Stage:
+) -> Pool:
     """Return a new pool stage on the stream of ``island``.
 
     Raises:
         UnsupportedOpError: The stage does not take this geometry.
     """
-    make: Any = STAGES.get("pool")
-    if make is None:
-        raise refuse_file(label, "pools are not supported yet", "use strides")
     name, stream = walk.new_stage("pool")
     height, width, channels = island.layout.image
     try:
-        stage: Stage = make(
+        stage = Pool(
             name=name,
             inputs=(island.stream,),
             outputs=(stream,),

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from ..dtypes import BIPOLAR
-from ..stages import Threshold
+from ..graph import Stage
+from ..stages import MatVec, Threshold, Thresholds, zero_padded
 from .islands import Island, Undeclared
 from .nodes import Node
 from .pools import can_pool_before, pool_map, settle
 from .quantizers import Quantizer
 from .report import LayerNote
 from .staircases import NotAStaircaseError, Staircase, find_staircase
-from .walk import Value, Walk
+from .walk import Value, Walk, origin_of
 
 
 def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
@@ -44,7 +45,7 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
     behind = (*island.functions[pooling.after :], *quantizer.before)
     is_rising = all(f.direction is not None and (f.direction >= 0).all() for f in behind)
     if not (is_rising and (quantizer.scale > 0).all()):
-        if not can_pool_before(island):
+        if island.zero_padded is None and not can_pool_before(island):
             raise node.refuse(
                 f"the functions before and behind {pooling.node} both fall in some channels",
                 "put the max pool behind the quantizer",
@@ -53,6 +54,17 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
     whole = replace(island, layout=pooling.before, pooling=None)
     point = _apply(walk, node, whole, quantizer, "")
     pooled = pool_map(walk, point, pooling)
+    if whole.matvec and not pooling.after:
+        # The tensor of the pool are the greatest of the layer's accumulators, which are no stream.
+        origin = origin_of(
+            pooling.tensor,
+            pooled.layout,
+            island.scale,
+            multiplier=island.multiplier,
+            offset=island.offset,
+        )
+        if origin is not None:
+            walk.accumulators[next(reversed(walk.stages))] = origin
     walk.add_origin(pooled.stream, tensor, island.layout, pooled.scale)
     return replace(pooled, layout=island.layout)
 
@@ -70,7 +82,7 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
     staircase = _staircase(node, island, quantizer)
     if island.matvec:
         name, stream = island.matvec, island.stream
-        walk.stages[name] = walk.stages[name].with_(thresholds=staircase.thresholds)
+        walk.stages[name] = _with_thresholds(walk.stages[name], island, staircase.thresholds)
         if stream in walk.origins:
             walk.accumulators[name] = walk.origins.pop(stream)
     else:
@@ -110,6 +122,17 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
         layout=island.layout,
         scale=quantizer.scale,
     )
+
+
+def _with_thresholds(stage: Stage, island: Island, thresholds: Thresholds) -> Stage:
+    """Return a layer with thresholds on its accumulators; some for each border of zeros."""
+    if island.zero_padded is None:
+        return stage.with_(thresholds=thresholds)
+    assert isinstance(stage, MatVec)
+    shifted, border = zero_padded(
+        thresholds, stage.weights, island.zero_padded, kernel=stage.kernel
+    )
+    return stage.with_(thresholds=shifted, border=border)
 
 
 def _extremes(staircase: Staircase) -> tuple[int, int]:

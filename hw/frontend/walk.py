@@ -174,18 +174,12 @@ class Walk:
         offset: int = 0,
     ) -> None:
         """Say which tensor of the file ``stream`` carries, if an ``Origin`` can."""
-        planes = layout.order
-        if planes is None:
+        origin = origin_of(tensor, layout, scale, multiplier=multiplier, offset=offset)
+        if origin is None:
             self.origins.pop(stream, None)
             self.notes.append(f"tensor '{tensor}' has an order of its own: it is not compared")
-            return
-        self.origins[stream] = Origin(
-            tensor=tensor,
-            multiplier=multiplier,
-            offset=offset,
-            scale=as_scale(scale),
-            planes=planes,
-        )
+        else:
+            self.origins[stream] = origin
 
     def new_stage(self, prefix: str) -> tuple[str, str]:
         """Return the name of the next stage of a kind, and of its output stream."""
@@ -205,6 +199,22 @@ class Walk:
 
 Handler: TypeAlias = Callable[[Walk, Node], Value]
 Handlers: TypeAlias = Mapping[str, Handler]
+
+
+def origin_of(
+    tensor: str, layout: Layout, scale: F64, *, multiplier: int = 1, offset: int = 0
+) -> Origin | None:
+    """Return how a stream relates to a tensor of the file; None where the order is too unlike."""
+    planes = layout.order
+    if planes is None:
+        return None
+    return Origin(
+        tensor=tensor,
+        multiplier=multiplier,
+        offset=offset,
+        scale=as_scale(scale),
+        planes=planes,
+    )
 
 
 def as_scale(scale: F64) -> tuple[float, ...]:

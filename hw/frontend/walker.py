@@ -42,6 +42,8 @@ _DOMAINS = frozenset(
     {"", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"}
 )
 _MAP_OPS = frozenset({*convolutions.HANDLERS, *pools.HANDLERS})
+# Their parameters are per channel, and do not broadcast as operands do.
+_PARAMETER_OPS = frozenset({"BatchNormalization", "Clip", "Dropout", "PRelu"})
 _QUANTIZERS = frozenset(activations.HANDLERS)
 
 
@@ -162,12 +164,31 @@ def _visit(walk: Walk, node: Node, uses: dict[str, list[str]]) -> None:
     handler = HANDLERS.get(node.op)
     if handler is None:
         raise refuse_operator(node)
-    value = handler(walk, node)
+    waiting = _in_software(walk, node)
+    value = handler(walk, node) if waiting is None else waiting
     if node.op == "TopK":
         tensor = node.proto.output[1]
     walk.values[tensor] = value
     if not isinstance(value, Constant):
         _check_fork(node, tensor, uses)
+
+
+def _in_software(walk: Walk, node: Node) -> Undeclared | None:
+    """Return the graph input behind an elementwise node that comes before the first quantizer.
+
+    What a model does to floats before it quantizes them stays in software.
+    """
+    if node.op not in elementwise.HANDLERS:
+        return None
+    values = [walk.values.get(name) for name in node.inputs if name]
+    waiting = [value for value in values if isinstance(value, Undeclared)]
+    shapes = [value.values.shape for value in values if isinstance(value, Constant)]
+    if len(waiting) != 1 or len(shapes) != len(values) - 1:
+        return None
+    shape = waiting[0].shape
+    if node.op not in _PARAMETER_OPS and np.broadcast_shapes(shape, *shapes) != shape:
+        return None
+    return waiting[0]
 
 
 def _check_fork(node: Node, tensor: str, uses: dict[str, list[str]]) -> None:

@@ -64,17 +64,14 @@ def test_random_convolutions_equal_qonnx_on_every_stream(
     channels, height, width = (int(n) for n in rng.integers((1, 5, 5), (5, 10, 10)))
     shape = (channels, height, width)
     graph = GraphBuilder(1, *shape, dtype=entry)
-    at = dtype
     for _ in range(depth):
         rows, columns = (int(n) for n in rng.integers(1, np.minimum(4, [height + 1, width + 1])))
         stride = rng.integers(1, 3, 2)
         down, across = (int(rng.integers(1, 3)) if k > 1 else 1 for k in (rows, columns))
         if (rows - 1) * down >= height or (columns - 1) * across >= width:
             down = across = 1
-        pads = np.zeros(4, np.int64)
-        if at != BIPOLAR:
-            room = [(rows - 1) * down + 1, (columns - 1) * across + 1] * 2
-            pads = rng.integers(0, room)
+        room = [(rows - 1) * down + 1, (columns - 1) * across + 1] * 2
+        pads = rng.integers(0, room)
         outputs = int(rng.integers(1, 7))
         weights = rng.choice(
             [-1, 0, 1] if is_ternary else [-1, 1], (outputs, channels, rows, columns)
@@ -91,7 +88,7 @@ def test_random_convolutions_equal_qonnx_on_every_stream(
         width = (width + int(pads[1] + pads[3]) - (columns - 1) * across - 1) // int(stride[1]) + 1
         batch_norm(graph, rng, outputs, spread=max(1.0, (weights[0].size) ** 0.5))
         activate(graph, activation, rng, outputs)
-        channels, at = outputs, BIPOLAR if activation == "bipolar" else None
+        channels = outputs
     graph.then("Flatten", axis=1)
     path = graph.linear(rng.choice([-1, 1], (3, channels * height * width))).save(
         tmp_path_factory.mktemp("conv")
@@ -163,6 +160,29 @@ def test_a_pad_node_of_one_bit_is_taken_in_by_the_conv(tmp_path, value):
     assert_streams_equal(path, dataflow, images)
 
 
+@pytest.mark.parametrize("is_ternary", [False, True])
+@pytest.mark.parametrize("is_pooled", [False, True])
+def test_bits_padded_with_zeros_have_thresholds_for_every_border(tmp_path, is_ternary, is_pooled):
+    rng = np.random.default_rng(0)
+    graph = GraphBuilder(1, 2, 6, 5, dtype="BIPOLAR")
+    graph.conv(
+        rng.choice([-1, 0, 1] if is_ternary else [-1, 1], (7, 2, 3, 3)), 0.5, pads=[1, 2, 2, 1]
+    )
+    if is_pooled:
+        graph.then("MaxPool", kernel_shape=[2, 2])
+        slopes = rng.uniform(0.5, 2, 7)
+    else:
+        slopes = rng.standard_normal(7)
+    graph.batch_norm(slopes, rng.standard_normal(7), rng.standard_normal(7), np.ones(7)).quant(2, 1)
+    path = graph.save(tmp_path)
+    dataflow = load(path, argmax=False)
+    conv = dataflow.stage("conv0")
+    assert conv.kernel == ("signed" if is_ternary else "xnor")
+    assert conv.border.classes > 9
+    assert dataflow.stage("window0").pad_value == -1
+    assert_streams_equal(path, dataflow, random_images(BIPOLAR, (2, 6, 5), rng, 60))
+
+
 def test_paddings_of_one_value_add_up(tmp_path):
     rng = np.random.default_rng(0)
     graph = GraphBuilder(1, 2, 2, 2, dtype="INT4")
@@ -225,3 +245,26 @@ def test_normalised_pixels_are_quantized_again_channel_by_channel(tmp_path):
     act = dataflow.stage("act0")
     assert (act.leading, act.thresholds.channels) == ((4, 4), 3)
     assert_streams_equal(path, dataflow, random_images(DataType.parse("UINT8"), (3, 4, 4), rng, 20))
+
+
+@pytest.mark.parametrize("entry", ["BIPOLAR", "INT4"])
+@pytest.mark.parametrize("kernel", [(3, 2), (1, 1)])
+def test_a_depthwise_layer_takes_a_scale_of_each_channel(tmp_path, entry, kernel):
+    rng = np.random.default_rng(0)
+    dtype = DataType.parse(entry)
+    graph = GraphBuilder(1, 5, 6, 6, dtype=entry)
+    graph.then("Mul", graph.const(2.0 ** rng.integers(-2, 3, (1, 5, 1, 1))))
+    members = [-1, 1] if entry == "BIPOLAR" else [-1, 0, 1]
+    graph.conv(
+        rng.choice(members, (5, 1, *kernel)), group=5, strides=[2, 1] if kernel[0] > 1 else [1, 1]
+    )
+    graph.batch_norm(rng.standard_normal(5), rng.standard_normal(5), np.zeros(5), np.ones(5)).quant(
+        3, 0.5
+    )
+    path = graph.conv(rng.choice([-1, 1], (4, 5, 1, 1))).save(tmp_path)
+    dataflow = load(path, argmax=False)
+    depthwise = dataflow.stage("dw0")
+    assert depthwise.kernel == ("xnor" if entry == "BIPOLAR" else "signed")
+    assert depthwise.weights.shape == (5, kernel[0] * kernel[1])
+    assert ("window0" in [s.name for s in dataflow.stages]) == (kernel != (1, 1))
+    assert_streams_equal(path, dataflow, random_images(dtype, (5, 6, 6), rng, 20))

@@ -185,7 +185,29 @@ CASES = {
     ),
     "zero padding of bits": (
         lambda: maps(dtype="BIPOLAR").conv(np.ones((3, 2, 3, 3)), pads=[1, 1, 1, 1]),
-        "it pads a bipolar tensor with 0, which no bit is; train with padding of +1 or -1",
+        "output 'conv1': it takes sums of bits that were padded with 0, which no bit is",
+    ),
+    "average of zero-padded bits": (
+        lambda: (
+            maps(dtype="BIPOLAR")
+            .conv(np.ones((3, 2, 3, 3)), pads=[1, 1, 1, 1])
+            .then("AveragePool", kernel_shape=[2, 2])
+        ),
+        "node 'AveragePool_2' (AveragePool): it takes sums of bits that were padded with 0",
+    ),
+    "falling norm of pooled zero-padded bits": (
+        lambda: (
+            maps(dtype="BIPOLAR")
+            .conv(np.ones((3, 2, 3, 3)), pads=[1, 1, 1, 1])
+            .then("MaxPool", kernel_shape=[2, 2])
+            .then("Neg")
+            .bipolar()
+        ),
+        "node 'MaxPool_2' (MaxPool): it takes sums of bits that were padded with 0",
+    ),
+    "zero padding of bits of each channel": (
+        lambda: maps(dtype="BIPOLAR").conv(np.ones((2, 1, 3, 3)), pads=[1, 1, 1, 1], group=2),
+        "it pads bits with 0 in a depthwise layer, which has no thresholds for borders",
     ),
     "padding off the grid": (
         lambda: padded(0.5).conv(np.ones((3, 2, 3, 3))),
