@@ -11,9 +11,10 @@ import pytest
 from popshift.hw.dtypes import BIPOLAR, unsigned
 from popshift.hw.errors import FoldingError
 from popshift.hw.graph import Dataflow, StreamType
-from popshift.hw.passes import apply_folding, fold, folding_report, logical_stages
+from popshift.hw.passes import apply_folding, connect, fold, folding_report, logical_stages
 from popshift.hw.passes.finn_folding import without_attributes
 from popshift.hw.passes.fold import cycles_per_image
+from popshift.hw.sim import simulate
 from popshift.hw.stages import Argmax, Depthwise, MatVec, Pool, Thresholds, Width, Window
 
 # The layers of FINN's CNV, and the folding that its repository publishes, as its JSON has it.
@@ -237,3 +238,13 @@ def test_a_file_of_finn_is_reduced_to_its_folds():
     assert file["MatrixVectorActivation_0"] == {"pe": 16, "simd": 3}
     assert file["LabelSelect_Batch_0"] == {"pe": 1}
     assert without_attributes({"fc0": {"pe": 2, "x": 1}}) == {"fc0": {"pe": 2, "x": 1}}
+
+
+def test_cnv_in_finns_folding_yields_a_class_every_32768_cycles(cnv):
+    folded = apply_folding(cnv, CNV_FOLDING)
+    sized = connect(
+        folded,
+        fifo_depth={f"conv{i}_out": 1024 for i in range(6)} | {"fc0_out": 512, "fc1_out": 512},
+    )
+    classes = simulate(sized, images=6).cycles[sized.outputs[0]]
+    assert np.diff(classes).tolist() == [32_768] * 5
