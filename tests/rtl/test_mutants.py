@@ -6,13 +6,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from popshift.flows.conformance import bench, check, random_bench
 from popshift.hw.dtypes import BIPOLAR, signed
 from popshift.hw.emit import RTL_FOLDER
 from popshift.hw.graph import Stage, StreamType
-from popshift.hw.stages import Fifo, Pool, Window
+from popshift.hw.stages import Border, Fifo, MatVec, Pool, Thresholds, Window
 
 
 @dataclass(frozen=True)
@@ -368,6 +369,25 @@ def directed(kind: str) -> tuple[Stage, ...]:
     if kind == "fifo":
         beats = StreamType(dtype=signed(8), shape=(32,), lanes=4)
         return (Fifo(name="a", **ends, type=beats, depth=40),)
+    if kind == "matvec":
+        rng = np.random.default_rng(0)
+        border = Border(rows=(0, 1, 1, 2), columns=(0, 1, 2))
+        weights = BIPOLAR.random((4, 12), rng)
+        popcounts = rng.integers(4, 9, (16, 4 * border.classes))
+        return (
+            MatVec(
+                name="a",
+                **ends,
+                weights=weights,
+                input_dtype=BIPOLAR,
+                kernel="xnor",
+                thresholds=Thresholds.random(popcounts, rng),
+                border=border,
+                leading=(4, 3),
+                simd=4,
+                pe=2,
+            ),
+        )
     if kind == "pool":
         cases = (
             (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),
@@ -404,8 +424,8 @@ def test_the_suite_catches(mutant: Mutant, tmp_path: Path) -> None:
     squeezed = " ".join(text.split())
     assert text.count(mutant.before) == 1, f"{mutant.before!r} stands there once: {squeezed[:80]}"
     source.write_text(text.replace(mutant.before, mutant.after))
-    chosen = directed(mutant.kind)
-    dataflow = bench((*random_bench(mutant.kind, 4 if chosen else 8, 0).stages, *chosen))
+    count = 4 if mutant.kind in ("window", "pool") else 8
+    dataflow = bench((*random_bench(mutant.kind, count, 0).stages, *directed(mutant.kind)))
     result = check(dataflow, tmp_path, images=12, runs=2, rtl_folder=modules)
     assert result.mismatches > 0
     assert result.first
