@@ -52,7 +52,13 @@ def _plain_name(name: str) -> str:
 
 def _folding_file(value: Any, info: ValidationInfo) -> Any:
     """Return the mapping in a folding file when ``value`` names one, else ``value``."""
-    return read_yaml(_existing(_absolute(Path(value), info))) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    from ..hw.passes.finn_folding import without_attributes  # noqa: PLC0415 (loads numpy)
+
+    # JSON is YAML.
+    entries = read_yaml(_existing(_absolute(Path(value), info)))
+    return without_attributes(entries) if isinstance(entries, dict) else entries
 
 
 Name = Annotated[str, AfterValidator(_plain_name)]
@@ -145,7 +151,8 @@ class HardwareSection(Section):
     Attributes:
         clock_mhz: Clock of the accelerator.
         fps: Images per second that the folding must reach.
-        folding: By stage name, ``{pe: .., simd: ..}``; or the path of a YAML file that holds it.
+        folding: By stage name, ``{pe: .., simd: ..}``; or the path of a YAML file that holds it,
+            or of a folding file of FINN.
         fifo_depth: Beats that the FIFO of each stream holds, 0 for none. By default each holds
             one image: then no layer waits for the next one, which reads its input again and again.
     """

@@ -14,6 +14,7 @@ from qonnx.core.onnx_exec import execute_onnx
 
 from ..hw.dtypes import IntArray
 from ..hw.errors import GraphError
+from ..hw.graph import Dataflow, Origin, Scalar
 
 _TENSOR, _SCALE = "tensor/", "scale/"
 
@@ -61,6 +62,13 @@ def load_golden(path: Path, images: int | None = None) -> Golden:
         ) from error
 
 
+def stream_images(dataflow: Dataflow, images: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Return golden images ``(images, ...)`` in the order and shape of the one input stream."""
+    ((name, kind),) = dataflow.inputs.items()
+    origin = dataflow.origins.get(name, Origin(tensor=name))
+    return origin.in_stream_order(images, kind.shape)
+
+
 def qonnx_integers(model: Path, golden: Golden) -> dict[str, IntArray]:
     """Return the integers of every golden tensor as qonnx executes the file.
 
@@ -87,7 +95,10 @@ def qonnx_integers(model: Path, golden: Golden) -> dict[str, IntArray]:
     integers: dict[str, IntArray] = {}
     for name, parts in collected.items():
         floats = np.concatenate(parts)
-        nearest = np.rint(floats / golden.scales[name])
-        is_exact = (nearest * golden.scales[name]).astype(np.float32) == floats.astype(np.float32)
+        # A scale per channel belongs to axis 1, whatever follows.
+        scale = golden.scales[name]
+        scale = scale.reshape(-1, *[1] * (floats.ndim - 2)) if scale.ndim else scale
+        nearest = np.rint(floats / scale)
+        is_exact = (nearest * scale).astype(np.float32) == floats.astype(np.float32)
         integers[name] = np.where(is_exact, nearest.astype(np.int64), impossible)
     return integers

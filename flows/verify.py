@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from ..hw import frontend, storage
-from ..hw.dtypes import IntArray
+from ..hw.dtypes import IntArray, signed
 from ..hw.errors import GraphError
-from ..hw.graph import Dataflow, Origin
+from ..hw.graph import Dataflow, Origin, Stage
 from ..hw.reference import compile_reference
 from ..hw.sim import simulate
-from ..hw.stages import MatVec
+from ..hw.stages import Depthwise, MatVec, Pool, Window
+from ..hw.stages.kernels import KERNELS
 from .compare import (
     NOTHING,
     Comparison,
@@ -28,7 +29,7 @@ from .compare import (
     layer_of,
 )
 from .config import Config
-from .golden import Golden, load_golden, qonnx_integers
+from .golden import Golden, load_golden, qonnx_integers, stream_images
 from .integrity import compare_parameters, compare_rtl_files
 from .patterns import random_patterns
 from .tools import BuildError
@@ -105,8 +106,7 @@ Check = tuple[str, Callable[[], StageResult]]
 def _checks(
     folder: Path, config: Config, dataflow: Dataflow, golden: Golden, scratch: Path
 ) -> Iterator[Check]:
-    (kind,) = dataflow.inputs.values()
-    images = golden.images.reshape(-1, *kind.shape)
+    images = stream_images(dataflow, golden.images)
     expected = dataflow.execute(images)
 
     def values(name: str, against: str, result: Comparison) -> StageResult:
@@ -183,10 +183,8 @@ def _compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Go
             where = layer_of(dataflow, stream)
             total += _against_golden(where, origin, streams[stream], golden)
     for name, origin in dataflow.accumulators.items():
-        stage = dataflow.stage(name)
-        assert isinstance(stage, MatVec)
         seen.add(origin.tensor)
-        accumulators = stage.accumulators(streams[stage.inputs[0]])
+        accumulators = _accumulators(dataflow, dataflow.stage(name), streams)
         total += _against_golden(f"layer {name}, accumulator", origin, accumulators, golden)
     if missing := sorted(set(golden.tensors) - seen):
         raise GraphError(f"{dataflow.name}: no stream carries the integers of {missing}")
@@ -194,8 +192,46 @@ def _compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Go
 
 
 def _against_golden(where: str, origin: Origin, integers: IntArray, golden: Golden) -> Comparison:
-    want = golden.tensors[origin.tensor]
-    return compare_arrays(where, want, origin.integers(integers).reshape(want.shape))
+    want = origin.in_stream_order(golden.tensors[origin.tensor], integers.shape[1:])
+    return compare_arrays(where, want, origin.integers(integers))
+
+
+def _accumulators(dataflow: Dataflow, stage: Stage, streams: dict[str, IntArray]) -> IntArray:
+    """Return the integers that thresholds keep off the streams.
+
+    Those of a layer with weights; for a max pool behind such a layer, the greatest of them, which
+    the model pools before its quantizer.
+    """
+    if not isinstance(stage, Pool):
+        assert isinstance(stage, MatVec | Depthwise)
+        if isinstance(stage, MatVec) and stage.border is not None:
+            return _zero_padded_sums(dataflow, stage, streams)
+        x = streams[stage.inputs[0]]
+        return stage.accumulators(x.reshape(len(x), *stage.input_types[0].shape))
+    layer = _layer_before(dataflow, stage)
+    whole = stage.with_(input_dtype=layer.accumulator_dtype)
+    return whole.execute(_accumulators(dataflow, layer, streams))[0]
+
+
+def _zero_padded_sums(dataflow: Dataflow, layer: MatVec, streams: dict[str, IntArray]) -> IntArray:
+    """Return the dot products of bits whose border the file fills with 0, and the window cannot."""
+    window = dataflow.producer(layer.inputs[0])
+    while not isinstance(window, Window):
+        assert window is not None
+        window = dataflow.producer(window.inputs[0])
+    x = streams[window.inputs[0]]
+    zeros = window.with_(input_dtype=signed(2), pad_value=0)
+    (windows,) = zeros.execute(x.reshape(len(x), *window.input_types[0].shape))
+    return KERNELS["signed"].accumulate(windows, layer.weights)
+
+
+def _layer_before(dataflow: Dataflow, stage: Stage) -> MatVec | Depthwise:
+    """Return the layer with weights before ``stage``, past converters and FIFOs."""
+    before = dataflow.producer(stage.inputs[0])
+    if isinstance(before, MatVec | Depthwise):
+        return before
+    assert before is not None
+    return _layer_before(dataflow, before)
 
 
 def _compare_rtl(

@@ -42,6 +42,24 @@ def lut_ram(words: int, width_bits: int) -> Cost:
     return Cost(lut=6 * blocks + multiplexer)
 
 
+def is_block_ram(words: int, width_bits: int) -> bool:
+    """Return whether a read-write memory with a registered read belongs into block RAM."""
+    return words > 2 * LUT_RAM_DEPTH and words * width_bits > BRAM_BITS // 16
+
+
+def ram(words: int, width_bits: int) -> Cost:
+    """Return the cost of a read-write memory with a registered read."""
+    if not is_block_ram(words, width_bits):
+        return lut_ram(words, width_bits) + register(width_bits)
+    # Shapes of a DP16KD with one port of each kind; words beyond 512 are 18, 9, 4, 2, 1 bits wide.
+    width, depth = BRAM_MAX_WIDTH, BRAM_BITS // 32
+    blocks = math.inf
+    while width >= 1:
+        blocks = min(blocks, math.ceil(width_bits / width) * math.ceil(words / depth))
+        width, depth = width // 2, depth * 2
+    return Cost(bram=int(blocks))
+
+
 def popcount(bits: int) -> Cost:
     """Return the cost of a tree of full adders that counts ``bits`` ones: two LUTs each."""
     if bits < 2:

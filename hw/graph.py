@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .cost import Cost
 from .dtypes import DataType, IntArray
@@ -21,6 +22,8 @@ from .errors import FoldingError, GraphError
 from .module import Module
 from .packing import Bytes, pack_words, unpack_words
 from .schedule import Schedule
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,15 @@ class StreamType:
     def width_bits(self) -> int:
         """Bits of ``tdata``."""
         return self.lanes * self.dtype.bits
+
+    @property
+    def flat(self) -> StreamType:
+        """The same beats, every element of an image a channel."""
+        return replace(self, shape=(self.elements,))
+
+    def carries(self, other: StreamType) -> bool:
+        """Return whether the same beats in the same order are an image of ``other``."""
+        return self.flat == other.flat
 
     def with_lanes(self, lanes: int) -> StreamType:
         """Return the same images cut into beats of ``lanes`` elements."""
@@ -175,21 +187,49 @@ class Origin:
     ``tensor = scale * (multiplier * stream + offset)``, where the parenthesis is the integer that
     ``golden.npz`` holds. A popcount P of K bipolar products has multiplier 2 and offset -K.
 
+    Streams have their channels last. A tensor of the file may lie there plane by plane, as
+    ``(N, C, H, W)`` or flattened from that: its row-major order is then (channel, pixel), that of
+    the stream (pixel, channel).
+
     Attributes:
         tensor: Tensor name in the QONNX file.
         multiplier: Integer factor.
         offset: Integer added after the factor.
         scale: Float scale of the tensor, one value or one per channel.
+        planes: Channels of a tensor that lies plane by plane; 1 for one in the stream's order.
     """
 
     tensor: str
     multiplier: int = 1
     offset: int = 0
     scale: tuple[float, ...] = (1.0,)
+    planes: int = 1
 
     def integers(self, stream: IntArray) -> IntArray:
-        """Return the integers of the tensor for those of the stream."""
+        """Return the integers of the tensor for those of the stream, in the stream's order."""
         return self.multiplier * stream + self.offset
+
+    def in_stream_order(self, tensor: NDArray[Scalar], shape: Sequence[int]) -> NDArray[Scalar]:
+        """Return images ``(images, ...)`` of the tensor in the order of a stream.
+
+        Args:
+            tensor: Elements in the order of the file.
+            shape: Shape of an image of the stream.
+
+        Returns:
+            The same elements, shape ``(images, *shape)``.
+
+        Raises:
+            GraphError: The tensor has another number of elements, or no such planes.
+        """
+        elements = math.prod(shape)
+        if math.prod(tensor.shape[1:]) != elements or elements % self.planes:
+            raise GraphError(
+                f"tensor {self.tensor!r}: images of shape {tensor.shape[1:]} do not fit a stream "
+                f"of shape {tuple(shape)}"
+            )
+        pixels = tensor.reshape(len(tensor), self.planes, elements // self.planes)
+        return pixels.swapaxes(1, 2).reshape(len(tensor), *shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +250,9 @@ class Dataflow:
     """Stages in topological order and the streams between them.
 
     A stream has one producer (a stage or the source) and one consumer (a stage or the sink). There
-    may be several inputs and outputs, also in parts that are not connected.
+    may be several inputs and outputs, also in parts that are not connected. A consumer may see the
+    elements of an image in another shape, e.g. a map ``(H, W, C)`` as one vector: the beats are the
+    same.
 
     Attributes:
         name: SystemVerilog identifier of the top level.
@@ -246,7 +288,7 @@ class Dataflow:
                 if name not in waiting:
                     state = "already consumed" if name in produced else "not produced before it"
                     raise GraphError(f"{stage.name}: input stream {name!r} is {state}")
-                if (have := waiting.pop(name)) != want:
+                if not (have := waiting.pop(name)).carries(want):
                     raise GraphError(f"{stage.name}: input {name!r} is {have} but must be {want}")
             for name, have in zip(stage.outputs, stage.output_types, strict=True):
                 if name in produced:
@@ -307,6 +349,12 @@ class Dataflow:
                 )
             values[name] = kind.dtype.check(array, f"input {name!r}")
         for stage in self.stages:
-            results = stage.execute(*(values[name] for name in stage.inputs))
+            shapes = (kind.shape for kind in stage.input_types)
+            results = stage.execute(
+                *(
+                    values[name].reshape(len(values[name]), *shape)
+                    for name, shape in zip(stage.inputs, shapes, strict=True)
+                )
+            )
             values.update(zip(stage.outputs, results, strict=True))
         return values

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .dtypes import DataType
 from .errors import GraphError, PopshiftError
 from .graph import Dataflow, HostAffine, Origin, Stage, StreamType
-from .stages import STAGES, Thresholds
+from .stages import STAGES, Border, Thresholds
 
 JSON_FILE = "dataflow.json"
 NPZ_FILE = "dataflow.npz"
@@ -25,7 +25,7 @@ FORMAT = 1
 SIZE_LIMIT_BYTES = 2 << 30
 
 _RECORDS = MappingProxyType(
-    {cls.__name__: cls for cls in (HostAffine, Origin, StreamType, Thresholds)}
+    {cls.__name__: cls for cls in (Border, HostAffine, Origin, StreamType, Thresholds)}
 )
 
 

@@ -1,7 +1,7 @@
 """The integers that a torch module computes at every integer point, in order of execution.
 
 An integer point is a tensor that equals ``scale * integer``: the network input, the output of an
-activation quantizer, the accumulator of a quantized layer.
+activation quantizer, the accumulator of a quantized layer, the maximum or sum of a pooling.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from brevitas.quant_tensor import IntQuantTensor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .layers import PaddedConv2d
+
 _FLOAT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+_MAX_POOLS = (nn.MaxPool2d,)
+_AVERAGE_POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
 
 class PointKind(Enum):
@@ -27,6 +31,7 @@ class PointKind(Enum):
 
     ACTIVATION = "activation"
     ACCUMULATOR = "accumulator"
+    POOL = "pool"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,10 +40,10 @@ class IntegerPoint:
 
     Attributes:
         module: Name of the module in the network.
-        kind: Activation or accumulator.
+        kind: Activation, accumulator or pooling.
         integers: Shape ``(images, *shape)``; int8 in {-1, +1} for one-bit activations.
         scale: The tensor is ``scale * integers``; float64, a scalar or one value per channel.
-        weight: Values that multiply in the network, float32; None for an activation.
+        weight: Values that multiply in the network, float32; None for others than accumulators.
     """
 
     module: str
@@ -56,18 +61,21 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
         images: Integers as float32, shape ``(images, *shape)``.
 
     Raises:
-        ValueError: A layer is not quantized, has a bias, gets values that are no integers, or a
-            quantizer has a zero point; the message names the layer.
+        ValueError: A layer is not quantized, has a bias, gets values that are no integers, a
+            quantizer has a zero point, or the windows of a pooling differ in size; the message
+            names the layer.
     """
     net = copy.deepcopy(net).eval()
-    points: list[IntegerPoint] = []
+    recorder = _Recorder()
     for name, module in net.named_modules():
         if isinstance(module, QuantNonLinearActLayer):
             module.return_quant_tensor = True
-            module.register_forward_hook(_activation_hook(name, points))
+            module.register_forward_hook(recorder.activation(name))
         elif isinstance(module, QuantWeightBiasInputOutputLayer):
             _check_layer(name, module)
-            module.register_forward_hook(_accumulator_hook(name, points))
+            module.register_forward_hook(recorder.accumulator(name))
+        elif isinstance(module, (*_MAX_POOLS, *_AVERAGE_POOLS)):
+            module.register_forward_hook(recorder.pool(name))
         elif isinstance(module, _FLOAT_LAYERS):
             raise ValueError(
                 f"export: layer {name!r} is a float {type(module).__name__}; "
@@ -75,7 +83,155 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
             )
     with torch.no_grad():
         outputs = net(images)
-    return points, outputs.value if isinstance(outputs, IntQuantTensor) else outputs
+    return recorder.points, outputs.value if isinstance(outputs, IntQuantTensor) else outputs
+
+
+class _Recorder:
+    """Hooks that record the integer points.
+
+    Brevitas carries the scale of activations along, not that of accumulators: their integers are
+    remembered by the identity of the tensor, which stays alive until the end.
+    """
+
+    def __init__(self) -> None:
+        self.points: list[IntegerPoint] = []
+        self._known: dict[int, tuple[Any, Tensor, Tensor]] = {}
+
+    def activation(self, name: str) -> Callable[..., None]:
+        """Return the hook of an activation quantizer."""
+
+        def record(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+            integers, scale = _integers(output, f"activation {name!r}")
+            is_bipolar = int(output.bit_width) == 1
+            self.points.append(
+                IntegerPoint(
+                    module=name,
+                    kind=PointKind.ACTIVATION,
+                    integers=integers.numpy().astype(np.int8 if is_bipolar else np.int32),
+                    scale=_per_channel(scale),
+                )
+            )
+
+        return record
+
+    def accumulator(self, name: str) -> Callable[..., None]:
+        """Return the hook of a quantized layer."""
+
+        def record(layer: Any, args: tuple[Any, ...], output: Any) -> None:
+            images, input_scale = self._read(args[0], f"input of layer {name!r}")
+            if isinstance(layer, PaddedConv2d):
+                images = layer.pad(images, _pad_steps(layer, input_scale, name))
+            quantized = layer.quant_weight()
+            weight, weight_scale = _integers(quantized, f"weight of layer {name!r}")
+            accumulator = layer.inner_forward_impl(images, weight, None)
+            _check_32_bits(accumulator, f"the accumulator of layer {name!r}")
+            scale = _along_channels(weight_scale, output.ndim) * input_scale
+            if not torch.equal(torch.round(_plain(output).double() / scale), accumulator):
+                raise ValueError(
+                    f"export: layer {name!r} does not compute the products of its integers; "
+                    "float32 has lost bits, reduce its inputs or its bit widths"
+                )
+            self._known[id(output)] = (output, accumulator, scale)
+            self.points.append(
+                IntegerPoint(
+                    module=name,
+                    kind=PointKind.ACCUMULATOR,
+                    integers=accumulator.numpy().astype(np.int32),
+                    scale=_per_channel(scale),
+                    weight=quantized.value.numpy().astype(np.float32),
+                )
+            )
+
+        return record
+
+    def pool(self, name: str) -> Callable[..., None]:
+        """Return the hook of a pooling: the maximum, or the sum, whose scale has the divisor."""
+
+        def record(module: Any, args: tuple[Any, ...], output: Any) -> None:
+            images, scale = self._read(args[0], f"input of pooling {name!r}")
+            area = _averaged_values(module, images, name)
+            pooled = torch.round(module.forward(images) * area)
+            _check_32_bits(pooled, f"the sum of pooling {name!r}")
+            scale = scale / area
+            if not torch.equal(torch.round(_plain(output).double() / scale), pooled):
+                raise ValueError(
+                    f"export: pooling {name!r} does not compute the sums of its integers; "
+                    "float32 has lost bits, reduce its window"
+                )
+            self._known[id(output)] = (output, pooled, scale)
+            self.points.append(
+                IntegerPoint(
+                    module=name,
+                    kind=PointKind.POOL,
+                    integers=pooled.numpy().astype(np.int32),
+                    scale=_per_channel(scale),
+                )
+            )
+
+        return record
+
+    def _read(self, value: Any, where: str) -> tuple[Tensor, Tensor]:
+        if id(value) in self._known:
+            _, integers, scale = self._known[id(value)]
+            return integers, scale
+        return _integers(value, where)
+
+
+def _averaged_values(pool: Any, images: Tensor, name: str) -> int:
+    """Return how many values an average pooling divides by; 1 for a maximum."""
+    if isinstance(pool, _MAX_POOLS):
+        return 1
+    if isinstance(pool, nn.AdaptiveAvgPool2d):
+        if pool.output_size not in (1, (1, 1)):
+            raise ValueError(
+                f"export: pooling {name!r} has windows of several sizes; "
+                "use AvgPool2d, or an output of 1 x 1"
+            )
+        return int(images.shape[-2] * images.shape[-1])
+    rows, columns = _pair(pool.kernel_size)
+    is_padded = any(_pair(pool.padding))
+    if pool.ceil_mode or (is_padded and not pool.count_include_pad):
+        raise ValueError(
+            f"export: pooling {name!r} averages fewer values at the border; "
+            "set ceil_mode=False and count_include_pad=True"
+        )
+    return int(pool.divisor_override or rows * columns)
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _pad_steps(layer: PaddedConv2d, scale: Tensor, name: str) -> float:
+    """Return the value of the padding in steps of the input."""
+    steps = layer.pad_value / float(scale) if layer.pad_value else 0.0
+    if steps != round(steps):
+        raise ValueError(
+            f"export: layer {name!r} pads with {layer.pad_value}, which is {steps} steps of its "
+            "input's grid; use another pad_value"
+        )
+    return steps
+
+
+def _check_32_bits(integers: Tensor, what: str) -> None:
+    limit = torch.iinfo(torch.int32)
+    if integers.min() < limit.min or integers.max() > limit.max:
+        raise ValueError(f"export: {what} leaves 32 bits")
+
+
+def _plain(value: Any) -> Tensor:
+    tensor: Tensor = value.value if isinstance(value, IntQuantTensor) else value
+    return tensor
+
+
+def _along_channels(scale: Tensor, dimensions: int) -> Tensor:
+    """Return a scale, one or one per channel, in the shape that multiplies ``(images, channels)``.
+
+    A weight's scale has the shape of the weight: channels first.
+    """
+    if scale.numel() == 1:
+        return scale.reshape(())
+    return scale.reshape(-1, *[1] * (dimensions - 2))
 
 
 def _check_layer(name: str, layer: Any) -> None:
@@ -86,54 +242,6 @@ def _check_layer(name: str, layer: Any) -> None:
             f"export: layer {name!r} has a bias, which no integer accumulator holds; "
             "set bias=False and let the BatchNorm after it shift"
         )
-
-
-def _activation_hook(name: str, points: list[IntegerPoint]) -> Callable[..., None]:
-    def record(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        integers, scale = _integers(output, f"activation {name!r}")
-        is_bipolar = int(output.bit_width) == 1
-        points.append(
-            IntegerPoint(
-                module=name,
-                kind=PointKind.ACTIVATION,
-                integers=integers.numpy().astype(np.int8 if is_bipolar else np.int32),
-                scale=_per_channel(scale),
-            )
-        )
-
-    return record
-
-
-def _accumulator_hook(name: str, points: list[IntegerPoint]) -> Callable[..., None]:
-    def record(layer: Any, args: tuple[Any, ...], output: Any) -> None:
-        images, input_scale = _integers(args[0], f"input of layer {name!r}")
-        quantized = layer.quant_weight()
-        weight, weight_scale = _integers(quantized, f"weight of layer {name!r}")
-        accumulator = layer.inner_forward_impl(images, weight, None)
-        limit = torch.iinfo(torch.int32)
-        if accumulator.min() < limit.min or accumulator.max() > limit.max:
-            raise ValueError(f"export: the accumulator of layer {name!r} leaves 32 bits")
-        scale = _per_channel(weight_scale * input_scale)
-        value = output.value if isinstance(output, IntQuantTensor) else output
-        channels = (-1, *[1] * (value.ndim - 2))
-        if not torch.equal(
-            torch.round(value.double() / torch.from_numpy(scale).reshape(channels)), accumulator
-        ):
-            raise ValueError(
-                f"export: layer {name!r} does not compute the products of its integers; "
-                "float32 has lost bits, reduce its inputs or its bit widths"
-            )
-        points.append(
-            IntegerPoint(
-                module=name,
-                kind=PointKind.ACCUMULATOR,
-                integers=accumulator.numpy().astype(np.int32),
-                scale=scale,
-                weight=quantized.value.numpy().astype(np.float32),
-            )
-        )
-
-    return record
 
 
 def _integers(value: Any, where: str) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,7 @@ EXPORTERS: dict[str, dict[str, Any]] = {
     "dynamo": {"dynamo": True, "optimize": True, "verbose": False},
 }
 _LAYER_OPS = {"MatMul", "Gemm", "Conv"}
+_POOL_OPS = {"MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean"}
 _QUANT_OPS = {"BipolarQuant", "Quant", "Trunc", "FloatQuant", "MultiThreshold"}
 
 
@@ -83,11 +84,11 @@ def _strip_traces(model: onnx.ModelProto) -> None:
 def name_points(model: ModelWrapper, points: list[IntegerPoint]) -> dict[str, IntegerPoint]:
     """Return each point under the name of its tensor in the graph, in order of the graph.
 
-    Layers and quantizers are paired with nodes in order of execution; :func:`check_points` proves
-    the pairing.
+    Layers, quantizers and poolings are paired with nodes in order of execution;
+    :func:`check_points` proves the pairing.
 
     Raises:
-        ValueError: The graph has more or fewer layers or quantizers than the module.
+        ValueError: The graph has more or fewer layers, quantizers or poolings than the module.
     """
     data = {model.graph.input[0].name}
     tensors: dict[PointKind, list[str]] = {kind: [] for kind in PointKind}
@@ -99,6 +100,8 @@ def name_points(model: ModelWrapper, points: list[IntegerPoint]) -> dict[str, In
             tensors[PointKind.ACCUMULATOR].append(node.output[0])
         elif node.op_type in _QUANT_OPS:
             tensors[PointKind.ACTIVATION].append(node.output[0])
+        elif node.op_type in _POOL_OPS:
+            tensors[PointKind.POOL].append(node.output[0])
     named: dict[str, IntegerPoint] = {}
     for kind, names in tensors.items():
         of_kind = [point for point in points if point.kind is kind]

@@ -54,7 +54,10 @@ class Compile(Step):
             work.input("model.onnx"), name=name, input_dtype=work.config.model.input_datatype
         )
         if hardware.folding is not None:
-            folding = {stage: part.model_dump() for stage, part in hardware.folding.items()}
+            folding = {
+                stage: part.model_dump(exclude_unset=True)
+                for stage, part in hardware.folding.items()
+            }
             dataflow = apply_folding(dataflow, folding)
         elif hardware.fps is not None:
             dataflow = fold(dataflow, fps=hardware.fps, clock_mhz=hardware.clock_mhz)

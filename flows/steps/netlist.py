@@ -54,6 +54,7 @@ class Netlist(Step):
         from ...hw import storage  # noqa: PLC0415
         from ..answers import classes  # noqa: PLC0415
         from ..boards.uart import from_uart_bytes, image_bytes, to_uart_bytes  # noqa: PLC0415
+        from ..golden import stream_images  # noqa: PLC0415
         from ..synth.netlist import netlist_model  # noqa: PLC0415
 
         dataflow = storage.load(work.folder)
@@ -61,7 +62,7 @@ class Netlist(Step):
         (output,) = dataflow.outputs
         with np.load(work.input("golden.npz")) as golden:
             count = min(work.config.synth.netlist_images, len(golden["input"]))
-            images = golden["input"][:count].astype(np.int64).reshape(-1, *source.shape)
+            images = stream_images(dataflow, golden["input"][:count].astype(np.int64))
             predicted = golden["prediction"][:count]
         expected = dataflow.execute(images)[output]
         work.progress(0, 2, "compile the netlist")

@@ -70,15 +70,14 @@ def _ask_hardware(work: Workspace) -> StageResult:
 
     from ...hw import storage  # noqa: PLC0415
     from ..answers import classes  # noqa: PLC0415
-    from ..golden import load_golden  # noqa: PLC0415
+    from ..golden import load_golden, stream_images  # noqa: PLC0415
     from ..verify import StageResult  # noqa: PLC0415
     from ..verilate import compile_model  # noqa: PLC0415
 
     dataflow = storage.load(work.folder)
     golden = load_golden(work.input("golden.npz"), work.config.verify.images)
-    (kind,) = dataflow.inputs.values()
     model = compile_model(work.input("rtl"), dataflow, work.scratch)
-    trace = model.run(golden.images.reshape(-1, *kind.shape))
+    trace = model.run(stream_images(dataflow, golden.images))
     answers = classes(dataflow, trace.values)
     with work.output("answers.npz").open("wb") as file:
         np.savez_compressed(file, prediction=answers)

@@ -34,7 +34,7 @@ def _operand(walk: Walk, node: Node, role: str) -> tuple[Island, F64, bool]:
     is_first = isinstance(first, Constant)
     island = walk.island(node, 1 if is_first else 0)
     values = walk.floats(node, 0 if is_first else 1, role)
-    return island, walk.per_channel(node, values, island.shape, role), is_first
+    return island, walk.per_channel(node, values, island.layout, role), is_first
 
 
 def _add(walk: Walk, node: Node) -> Value:
@@ -74,7 +74,7 @@ def _batch_norm(walk: Walk, node: Node) -> Value:
         values = walk.floats(node, index, name)
         # Axis 1 are the channels, whatever follows.
         spread = values.reshape(-1, *[1] * (len(island.shape) - 2))
-        parameters.append(walk.per_channel(node, spread, island.shape, name))
+        parameters.append(walk.per_channel(node, spread, island.layout, name))
     gamma, beta, mean, variance = parameters
     deviation = variance + node.number("epsilon", 1e-5)
     if (deviation <= 0).any():
@@ -87,7 +87,7 @@ def _batch_norm(walk: Walk, node: Node) -> Value:
 def _prelu(walk: Walk, node: Node) -> Value:
     island = walk.island(node)
     values = walk.floats(node, 1, "slope")
-    return island.then(_leaky(node, walk.per_channel(node, values, island.shape, "slope")))
+    return island.then(_leaky(node, walk.per_channel(node, values, island.layout, "slope")))
 
 
 def _leaky_relu(walk: Walk, node: Node) -> Value:

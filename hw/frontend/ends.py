@@ -11,9 +11,11 @@ from ..errors import UnsupportedOpError
 from ..graph import HostAffine, Origin
 from ..stages import Argmax
 from .islands import Constant, Island, Undeclared
+from .layout import Layout
 from .nodes import Node
+from .pools import check_accumulators, settle
 from .report import LayerNote
-from .walk import Handlers, Value, Walk, as_scale
+from .walk import Handlers, Value, Walk, as_scale, refuse_file
 
 
 def argmax_obstacle(island: Island) -> str:
@@ -22,6 +24,8 @@ def argmax_obstacle(island: Island) -> str:
     if affine is None:
         return f"{island.functions[-1].label} is not affine"
     factor, term = affine
+    if island.layout.pixels > 1 or island.layout.order != 1:
+        return "its scores are those of many pixels, in another order than those of the stream"
     if island.dtype == BIPOLAR:
         return "the scores are single bits"
     if (factor != factor[0]).any() or (term != term[0]).any():
@@ -53,14 +57,14 @@ def add_argmax(walk: Walk, island: Island, node: str) -> Island:
         dtype=dtype,
         low=0,
         high=island.channels - 1,
-        shape=(island.shape[0], 1),
+        layout=Layout.vector((island.shape[0], 1)),
         scale=np.ones(1),
     )
 
 
 def _argmax(walk: Walk, node: Node) -> Value:
     """``ArgMax`` over the channels, first of equal ones."""
-    island = walk.island(node)
+    island = settle(walk, walk.island(node))
     if node.number("select_last_index", 0):
         raise node.refuse("it takes the last of equal scores", "use select_last_index = 0")
     _check_axis(node, island, int(node.number("axis", 0)))
@@ -70,7 +74,7 @@ def _argmax(walk: Walk, node: Node) -> Value:
 
 def _top_k(walk: Walk, node: Node) -> Value:
     """``TopK`` with k = 1, of which only the index is used."""
-    island = walk.island(node)
+    island = settle(walk, walk.island(node))
     count = walk.constant(node, 1, "k").values
     if count.size != 1 or count.item() != 1 or not node.number("largest", 1):
         raise node.refuse("it is not the single greatest element", "use k = 1, largest = 1")
@@ -84,6 +88,7 @@ def _check_axis(node: Node, island: Island, axis: int) -> None:
 
 
 def _index(walk: Walk, node: Node, island: Island, tensor: str, *, is_kept: bool) -> Value:
+    check_accumulators(island, node.label)
     if obstacle := argmax_obstacle(island):
         raise node.refuse(
             f"it does not commute with what comes before: {obstacle}",
@@ -97,7 +102,7 @@ def _index(walk: Walk, node: Node, island: Island, tensor: str, *, is_kept: bool
         dtype=index.dtype,
         low=index.low,
         high=index.high,
-        shape=shape,
+        layout=Layout.vector(shape),
         scale=index.scale,
     )
 
@@ -114,6 +119,10 @@ def finish(walk: Walk, tensor: str, *, with_argmax: bool) -> tuple[str, HostAffi
             f"output '{tensor}': it depends on no quantized layer; "
             "export a model with quantized weights and activations"
         )
+    if value.padding is not None:
+        raise refuse_file(value.padding.node, "nothing takes it in", "put a Conv behind it")
+    check_accumulators(value, f"output '{tensor}'")
+    value = settle(walk, value)
     affine = value.affine()
     if affine is None:
         bend = next(f.label for f in reversed(value.functions) if f.kind.value == "other")
@@ -132,6 +141,10 @@ def finish(walk: Walk, tensor: str, *, with_argmax: bool) -> tuple[str, HostAffi
         if not obstacle:
             return add_argmax(walk, value, f"argmax of output '{tensor}'").stream, None
         walk.notes.append(f"output '{tensor}' has no argmax stage: {obstacle}")
+    if value.layout.order != 1:
+        walk.notes.append(
+            f"output '{tensor}' leaves pixel by pixel as {value.layout.image}, channels last"
+        )
     factor, term = affine
     return value.stream, HostAffine(scale=as_scale(factor), bias=as_scale(term))
 

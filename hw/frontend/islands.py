@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -10,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dtypes import BIPOLAR, DataType, IntArray
+from ..stages.line_buffer import LineBuffer
 from .functions import F64, Directions, Function, Kind, at, multiply
+from .layout import Layout
 
 ALL = slice(None)
 
@@ -33,6 +34,46 @@ class Undeclared:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Padding:
+    """Pixels around a map.
+
+    Attributes:
+        node: Label of the node that adds them.
+        sides: Rows above, columns on the left, rows below, columns on the right.
+        value: What they hold, in the units of the tensor.
+    """
+
+    node: str
+    sides: tuple[int, int, int, int]
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPooling:
+    """A max pool that has not been given its place among the functions yet.
+
+    It may come before or behind any function that never falls.
+
+    Attributes:
+        node: Label of its node.
+        tensor: Its output in the file.
+        kernel: Rows and columns.
+        stride: Rows and columns.
+        padding: Rows above, columns on the left, rows below, columns on the right; they never win.
+        before: Layout of the map that it reads.
+        after: How many functions come before it in the file.
+    """
+
+    node: str
+    tensor: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    before: Layout
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
     """A tensor known now.
 
@@ -52,36 +93,51 @@ class Island:
     """A tensor that depends, channel by channel, on one integer of a stream.
 
     ``tensor = functions(scale * (multiplier * stream + offset))``. Without functions it is an
-    *integer point*. An image is a vector: its elements in row-major order are the channels.
+    *integer point*. Functions have their parameters per channel of the stream.
 
     Attributes:
         stream: Name of the stream of integers.
         dtype: Datatype of the stream.
         low: Least integer of the stream.
         high: Greatest integer of the stream.
-        shape: Shape of the tensor in the file, the batch first.
+        layout: Shape of the tensor in the file, and how the stream orders its elements; behind the
+            max pool and without the padding that are still to come.
         scale: One value or one per channel.
         multiplier: Integer factor, e.g. 2 for popcounts.
         offset: Integer term, e.g. -K for popcounts of K products.
         functions: Applied in order.
-        matvec: Name of the matvec that yields the stream as accumulators; "" if it is none.
+        matvec: Name of the stage whose thresholds can take the functions, since it yields the
+            stream as accumulators; "" if there is none.
+        pooling: Max pool on the tensor that has no stage yet.
+        padding: Padding of the tensor that has no stage yet.
+        zero_padded: Geometry of the window of a layer whose bits the file pads with 0 and the
+            window with -1. What stands above for the stream then holds for the dot products of the
+            file instead, and only thresholds of the layer itself can make up for the difference.
     """
 
     stream: str
     dtype: DataType
     low: int
     high: int
-    shape: tuple[int, ...]
+    layout: Layout
     scale: F64
     multiplier: int = 1
     offset: int = 0
     functions: tuple[Function, ...] = ()
     matvec: str = ""
+    pooling: MaxPooling | None = None
+    padding: Padding | None = None
+    zero_padded: LineBuffer | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor, the batch first."""
+        return self.layout.shape
 
     @property
     def channels(self) -> int:
-        """Elements of an image."""
-        return math.prod(self.shape[1:])
+        """Channels of the stream."""
+        return self.layout.channels
 
     def then(self, *functions: Function) -> Self:
         """Return the island with further functions."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
-import numpy as np
-
 from ..dtypes import BIPOLAR
-from ..graph import Origin
-from ..stages import MatVec
+from ..stages import Depthwise, MatVec
 from .functions import F64, add
 from .islands import Constant, Island
+from .layout import Layout
 from .nodes import Node
+from .points import integer_point
 from .report import LayerNote
-from .walk import Handlers, Value, Walk, as_scale
+from .walk import Handlers, Value, Walk
 from .weights import weight_matrix
 
 
@@ -48,7 +47,7 @@ def _product(
         raise node.refuse(
             f"its weights are {side}", "multiply data (N, K) by constant weights (K, M)"
         )
-    point, scale = _point(walk, node)
+    point, scale = integer_point(walk, node, walk.island(node))
     shape = right.values.shape
     if len(point.shape) != 2 or len(shape) != 2:
         raise node.refuse(
@@ -70,25 +69,50 @@ def _product(
         name=name,
         inputs=(point.stream,),
         outputs=(stream,),
-        weights=weights,
+        weights=point.layout.columns(weights),
         input_dtype=point.dtype,
         kernel="xnor" if is_binary else "signed",
     )
-    walk.stages[name] = stage
+    layout = Layout.vector((point.shape[0], stage.neurons))
+    return add_layer(walk, node, stage, layout, scale * weight_scale * factor, bias)
+
+
+def add_layer(
+    walk: Walk,
+    node: Node,
+    stage: MatVec | Depthwise,
+    layout: Layout,
+    scale: F64,
+    bias: F64 | None,
+) -> Island:
+    """Return the accumulators of a new stage with weights, and the bias as a function on them.
+
+    Args:
+        walk: Receives the stage.
+        node: The layer in the file.
+        stage: Without thresholds.
+        layout: Of the accumulators.
+        scale: What an accumulator stands for: one value or one per output.
+        bias: Broadcastable to the output, or None.
+    """
+    taps = stage.weights.shape[1]
+    is_binary = stage.kernel == "xnor"
+    (stream,) = stage.outputs
+    walk.stages[stage.name] = stage
     low, high = stage.accumulator_range
     island = Island(
         stream=stream,
         dtype=stage.accumulator_dtype,
         low=low,
         high=high,
-        shape=(point.shape[0], stage.neurons),
-        scale=scale * weight_scale * factor,
+        layout=layout,
+        scale=scale,
         multiplier=2 if is_binary else 1,
-        offset=-stage.synapses if is_binary else 0,
-        matvec=name,
+        offset=-taps if is_binary else 0,
+        matvec=stage.name,
     )
-    walk.layers[name] = LayerNote(
-        stage=name,
+    walk.layers[stage.name] = LayerNote(
+        stage=stage.name,
         node=node.label,
         kernel=stage.kernel,
         accumulators=(low, high),
@@ -96,15 +120,17 @@ def _product(
         result_dtype=island.dtype.name,
     )
     if bias is None or not bias.any():
-        walk.origins[stream] = Origin(
-            tensor=node.outputs[0],
+        walk.add_origin(
+            stream,
+            node.outputs[0],
+            layout,
+            scale,
             multiplier=island.multiplier,
             offset=island.offset,
-            scale=as_scale(island.scale),
         )
         return island
     # With a bias the output is no multiple of an integer: the stream has no tensor in the file.
-    term = walk.per_channel(node, bias, island.shape, "bias")
+    term = walk.per_channel(node, bias, layout, "bias")
     return island.then(add(node.label, term))
 
 
@@ -113,31 +139,6 @@ def _transposed(constant: Constant) -> Constant:
     if constant.integers is None or constant.scale is None:
         return replace(constant, values=constant.values.T)
     return Constant(values=constant.values.T, integers=constant.integers.T, scale=constant.scale.T)
-
-
-def _point(walk: Walk, node: Node) -> tuple[Island, F64]:
-    """Return the data of a product as quantized integers and their one scale.
-
-    Raises:
-        UnsupportedOpError: The data is not quantized, or its channels have different scales.
-    """
-    island = walk.island(node)
-    affine = island.affine()
-    cure = "put a quantizer (e.g. BinaryAct or QuantIdentity) before this layer"
-    if island.matvec:
-        raise node.refuse(f"its data '{node.inputs[0]}' is not quantized", cure)
-    if affine is None or affine[1].any():
-        label = island.functions[-1].label
-        raise node.refuse(f"its data '{node.inputs[0]}' is no scaled integer after {label}", cure)
-    factor, _ = affine
-    if (factor != factor[0]).any():
-        raise node.refuse(
-            f"the scale of its data '{node.inputs[0]}' varies over the channels it sums",
-            "quantize the activations with one scale per tensor",
-        )
-    if factor[0] == 0:
-        raise node.refuse(f"its data '{node.inputs[0]}' is multiplied by 0", "remove the layer")
-    return island, np.array(factor[:1])
 
 
 HANDLERS: Handlers = MappingProxyType({"Gemm": _gemm, "MatMul": _matmul})

@@ -14,29 +14,38 @@ from .walk import Handlers, Value, Walk
 
 
 def _reshape(walk: Walk, node: Node) -> Value:
-    """Any node that keeps the batch and the row-major order of the elements of an image."""
+    """Any node that only moves elements within an image: later layers follow the new order."""
     value = walk.value(node, 0)
     if isinstance(value, Constant):
         raise node.refuse("its data is constant but its shape is not", "fold it on export")
     others = [walk.constant(node, i, "shape").values for i in range(1, len(node.inputs))]
-    positions = np.arange(np.prod(value.shape), dtype=np.float32).reshape(value.shape)
-    moved = node.run(positions, *others)
+    elements = np.prod(value.shape[1:], dtype=np.int64)
+    order = np.arange(value.shape[0] * elements, dtype=np.int64).reshape(value.shape)
+    moved = node.run(order, *others).astype(np.int64)
     if moved.ndim < 1 or moved.shape[0] != value.shape[0] or len(moved) == 0:
         raise node.refuse(
             f"it changes the batch dimension, {value.shape} to {moved.shape}",
             "keep the first dimension",
         )
-    if moved.size != positions.size or (moved.reshape(-1) != positions.reshape(-1)).any():
+    images = moved.reshape(len(moved), -1) // elements
+    if moved.size != order.size or (images != np.arange(len(moved))[:, None]).any():
         raise node.refuse(
-            f"it changes the order of the elements, {value.shape} to {moved.shape}",
-            "reorder the weights of the next layer instead",
+            f"it moves elements from image to image, {value.shape} to {moved.shape}",
+            "keep the first dimension in its place",
         )
-    return replace(value, shape=moved.shape)
+    if isinstance(value, Undeclared):
+        # The stream will carry the tensor behind the quantizer, in whatever order that has.
+        return replace(value, shape=moved.shape)
+    island = walk.island(node)
+    return replace(island, layout=island.layout.moved(moved))
 
 
 def _shape(walk: Walk, node: Node) -> Value:
     value = walk.value(node, 0)
-    shape = value.values.shape if isinstance(value, Constant) else value.shape
+    if isinstance(value, Constant):
+        shape = value.values.shape
+    else:
+        shape = value.shape if isinstance(value, Undeclared) else walk.island(node).shape
     return Constant(values=node.run(np.zeros(shape, np.float32)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from ..errors import ModelFileError, UnsupportedOpError
 from ..graph import Origin, Stage, StreamType
 from .functions import F64
 from .islands import Constant, Island, Undeclared
+from .layout import Layout
 from .names import identifier
 from .nodes import Node
 from .report import LayerNote
@@ -33,6 +34,7 @@ class Walk:
         accumulators: By stage whose thresholds keep its accumulators off the streams.
         layers: Note of each stage, by stage name.
         notes: Sentences for the report.
+        has_maps: Whether the graph has nodes that look at height and width.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Walk:
     accumulators: dict[str, Origin] = field(default_factory=dict)
     layers: dict[str, LayerNote] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    has_maps: bool = False
 
     def value(self, node: Node, index: int) -> Value:
         """Return the value of an input of ``node``.
@@ -58,11 +61,12 @@ class Walk:
             )
         return self.values[name]
 
-    def island(self, node: Node, index: int = 0) -> Island:
+    def island(self, node: Node, index: int = 0, *, takes_padding: bool = False) -> Island:
         """Return the input of ``node`` that depends on a stream.
 
         Raises:
-            UnsupportedOpError: It is a constant, or a graph input without an integer datatype.
+            UnsupportedOpError: It is a constant, a graph input without an integer datatype, or
+                padded where the node takes no padding.
         """
         value = self.value(node, index)
         if isinstance(value, Undeclared):
@@ -73,6 +77,11 @@ class Walk:
             )
         if isinstance(value, Constant):
             raise node.refuse(f"input '{node.inputs[index]}' is constant", "fold it on export")
+        if value.padding is not None and not takes_padding:
+            raise node.refuse(
+                f"its data is padded by {value.padding.node}, which only a Conv can take in",
+                "put the padding right before a Conv, behind the quantizer",
+            )
         return value
 
     def constant(self, node: Node, index: int, role: str) -> Constant:
@@ -104,26 +113,29 @@ class Walk:
         return values.astype(np.float64)
 
     def per_channel(
-        self, node: Node, values: NDArray[np.float64], shape: Sequence[int], role: str
+        self, node: Node, values: NDArray[np.float64], layout: Layout, role: str
     ) -> F64:
-        """Return broadcast parameters as one value or one per channel of a tensor of ``shape``.
+        """Return broadcast parameters of a tensor as one value or one per channel of its stream.
 
         Raises:
-            UnsupportedOpError: They do not broadcast to one image of ``shape``.
+            UnsupportedOpError: They do not broadcast to one image, or differ from pixel to pixel.
         """
         if values.size == 1:
             return values.reshape(1)
-        image = (1, *shape[1:])
         try:
-            spread = np.broadcast_to(values, image)
+            pixels = layout.spread(values)
         except ValueError:
             raise node.refuse(
                 f"its {role} has shape {values.shape}, which does not broadcast to one image of "
-                f"shape {tuple(shape[1:])}",
+                f"shape {layout.shape[1:]}",
                 "give one value or one per channel",
             ) from None
-        flat = spread.reshape(-1)
-        return flat[:1].copy() if (flat == flat[0]).all() else flat.copy()
+        row: F64 = pixels[0]
+        if (pixels != row).any():
+            raise node.refuse(
+                f"its {role} differs from pixel to pixel of an image", "give one value per channel"
+            )
+        return row[:1].copy() if (row == row[0]).all() else row.copy()
 
     def add_input(self, tensor: str, dtype: DataType, shape: tuple[int, ...], scale: F64) -> Island:
         """Return the integer point of a new input stream.
@@ -132,15 +144,42 @@ class Walk:
             tensor: Tensor of the file that the stream carries.
             dtype: Datatype of an element.
             shape: Shape of the tensor, the batch first.
-            scale: Scale of the tensor.
+            scale: Scale of the tensor, one value or one per channel of ``input_layout``.
         """
         stream = identifier(tensor, [*self.inputs, *self.origins])
-        channels = int(np.prod(shape[1:]))
-        self.inputs[stream] = StreamType(dtype=dtype, shape=(channels,), lanes=1)
-        self.origins[stream] = Origin(tensor=tensor, scale=as_scale(scale))
+        layout = self.input_layout(shape)
+        self.inputs[stream] = StreamType(dtype=dtype, shape=layout.image, lanes=1)
+        self.add_origin(stream, tensor, layout, scale)
         return Island(
-            stream=stream, dtype=dtype, low=dtype.min, high=dtype.max, shape=shape, scale=scale
+            stream=stream, dtype=dtype, low=dtype.min, high=dtype.max, layout=layout, scale=scale
         )
+
+    def input_layout(self, shape: tuple[int, ...]) -> Layout:
+        """Return how a stream would carry a graph input of ``shape``.
+
+        Tensors ``(N, C, H, W)`` enter pixel by pixel if any node looks at pixels.
+        """
+        if len(shape) == 4 and self.has_maps:
+            return Layout.planes(shape[0], (*shape[2:], shape[1]))
+        return Layout.vector(shape)
+
+    def add_origin(
+        self,
+        stream: str,
+        tensor: str,
+        layout: Layout,
+        scale: F64,
+        *,
+        multiplier: int = 1,
+        offset: int = 0,
+    ) -> None:
+        """Say which tensor of the file ``stream`` carries, if an ``Origin`` can."""
+        origin = origin_of(tensor, layout, scale, multiplier=multiplier, offset=offset)
+        if origin is None:
+            self.origins.pop(stream, None)
+            self.notes.append(f"tensor '{tensor}' has an order of its own: it is not compared")
+        else:
+            self.origins[stream] = origin
 
     def new_stage(self, prefix: str) -> tuple[str, str]:
         """Return the name of the next stage of a kind, and of its output stream."""
@@ -160,6 +199,22 @@ class Walk:
 
 Handler: TypeAlias = Callable[[Walk, Node], Value]
 Handlers: TypeAlias = Mapping[str, Handler]
+
+
+def origin_of(
+    tensor: str, layout: Layout, scale: F64, *, multiplier: int = 1, offset: int = 0
+) -> Origin | None:
+    """Return how a stream relates to a tensor of the file; None where the order is too unlike."""
+    planes = layout.order
+    if planes is None:
+        return None
+    return Origin(
+        tensor=tensor,
+        multiplier=multiplier,
+        offset=offset,
+        scale=as_scale(scale),
+        planes=planes,
+    )
 
 
 def as_scale(scale: F64) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from ..dtypes import DataType
 from ..errors import DatatypeError, GraphError, ModelFileError, UnsupportedOpError
 from ..graph import Dataflow, HostAffine
-from . import activations, elementwise, ends, layers, shapes, weights
+from . import activations, convolutions, elementwise, ends, layers, pools, shapes, weights
 from .islands import Constant, Undeclared
 from .model_file import read_model
 from .names import identifier, is_identifier
@@ -28,9 +28,11 @@ from .weights import fold_constant
 HANDLERS: Handlers = MappingProxyType(
     {
         **activations.HANDLERS,
+        **convolutions.HANDLERS,
         **elementwise.HANDLERS,
         **ends.HANDLERS,
         **layers.HANDLERS,
+        **pools.HANDLERS,
         **shapes.HANDLERS,
         **weights.HANDLERS,
     }
@@ -39,6 +41,9 @@ HANDLERS: Handlers = MappingProxyType(
 _DOMAINS = frozenset(
     {"", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"}
 )
+_MAP_OPS = frozenset({*convolutions.HANDLERS, *pools.HANDLERS})
+# Their parameters are per channel, and do not broadcast as operands do.
+_PARAMETER_OPS = frozenset({"BatchNormalization", "Clip", "Dropout", "PRelu"})
 _QUANTIZERS = frozenset(activations.HANDLERS)
 
 
@@ -69,7 +74,9 @@ def load_with_report(
         argmax: Append an argmax stage where it commutes with the affine rest of an output.
 
     Returns:
-        Integers only: every stage with ``pe = simd = 1``, images as vectors in row-major order.
+        Integers only: every stage with ``pe = simd = 1``. Images are vectors in row-major order;
+        with convolutions or pools in the graph, ``(N, C, H, W)`` enters pixel by pixel, channels
+        last, and every ``Origin`` says how a stream and its tensor are ordered.
         ``host`` maps the integers of an output stream to the graph output.
 
     Raises:
@@ -84,7 +91,7 @@ def load_with_report(
     model = read_model(file)
     graph = model.graph
     nodes = _live_nodes(model, file)
-    walk = Walk()
+    walk = Walk(has_maps=any(node.op in _MAP_OPS for node in nodes))
     for tensor in graph.initializer:
         walk.values[tensor.name] = Constant(values=onnx.numpy_helper.to_array(tensor))
     _add_inputs(walk, model, file, nodes, input_dtype)
@@ -157,12 +164,31 @@ def _visit(walk: Walk, node: Node, uses: dict[str, list[str]]) -> None:
     handler = HANDLERS.get(node.op)
     if handler is None:
         raise refuse_operator(node)
-    value = handler(walk, node)
+    waiting = _in_software(walk, node)
+    value = handler(walk, node) if waiting is None else waiting
     if node.op == "TopK":
         tensor = node.proto.output[1]
     walk.values[tensor] = value
     if not isinstance(value, Constant):
         _check_fork(node, tensor, uses)
+
+
+def _in_software(walk: Walk, node: Node) -> Undeclared | None:
+    """Return the graph input behind an elementwise node that comes before the first quantizer.
+
+    What a model does to floats before it quantizes them stays in software.
+    """
+    if node.op not in elementwise.HANDLERS:
+        return None
+    values = [walk.values.get(name) for name in node.inputs if name]
+    waiting = [value for value in values if isinstance(value, Undeclared)]
+    shapes = [value.values.shape for value in values if isinstance(value, Constant)]
+    if len(waiting) != 1 or len(shapes) != len(values) - 1:
+        return None
+    shape = waiting[0].shape
+    if node.op not in _PARAMETER_OPS and np.broadcast_shapes(shape, *shapes) != shape:
+        return None
+    return waiting[0]
 
 
 def _check_fork(node: Node, tensor: str, uses: dict[str, list[str]]) -> None:

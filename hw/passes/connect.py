@@ -32,13 +32,14 @@ def logical_stages(dataflow: Dataflow) -> tuple[Stage, ...]:
 
 
 def fifo_depths(dataflow: Dataflow) -> dict[str, int]:
-    """Return the depth of the FIFO of each logical stream that has one."""
+    """Return the depth of the FIFO of each logical stream that has one, in its producer's beats."""
     source = _sources(dataflow)
-    return {
-        source.get(stage.inputs[0], stage.inputs[0]): stage.depth
-        for stage in dataflow.stages
-        if isinstance(stage, Fifo)
-    }
+    depths = {}
+    for stage in dataflow.stages:
+        if isinstance(stage, Fifo):
+            name = source.get(stage.inputs[0], stage.inputs[0])
+            depths[name] = stage.depth * stage.type.lanes // dataflow.streams[name].lanes
+    return depths
 
 
 def _sources(dataflow: Dataflow) -> dict[str, str]:
@@ -60,11 +61,15 @@ def connect(
     """Return ``dataflow`` with other logical stages, joined where their beats differ.
 
     1. Converters and FIFOs that are there are taken out.
-    2. An input takes the lanes of the stage that consumes it.
-    3. A logical stream with a depth gets a FIFO ``<stream>_fifo``, at the producer's lanes.
+    2. An input takes the lanes of the stage that consumes it, and its shape where they do not
+       divide its own channels.
+    3. A logical stream with a depth gets a FIFO ``<stream>_fifo`` on the side that has more lanes:
+       a consumer that takes a burst of wide beats finds them there, and does not wait for a
+       converter to fill each.
     4. Where lanes differ a converter ``<stream>_width`` follows; where neither number divides the
        other, one to their least common multiple (which divides the channels, since both do) and
-       ``<stream>_width2`` from there. No converter is slower than both of its neighbours.
+       ``<stream>_width2`` from there. No converter is slower than both of its neighbours. Where
+       the consumer sees the image in another shape, the converters see it as one vector.
 
     Every new stream carries the ``Origin`` of its logical stream.
 
@@ -72,8 +77,9 @@ def connect(
         dataflow: Names, inputs, outputs, origins and host metadata.
         stages: Logical stages in topological order, with the stream names of ``dataflow`` and any
             folding; by default those of ``dataflow``.
-        fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. By default the FIFOs stay
-            as they are.
+        fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. They count as beats of
+            the producer; a FIFO of wider beats has fewer, rounded up, but two if two are asked for.
+            By default the FIFOs stay as they are.
 
     Raises:
         GraphError: A depth is given for an unknown stream, or is negative.
@@ -90,13 +96,15 @@ def connect(
         for stage in logical
         for name, kind in zip(stage.inputs, stage.input_types, strict=True)
     }
-    inputs = {name: wanted.get(name, kind) for name, kind in dataflow.inputs.items()}
+    inputs = {
+        name: _entering(kind, wanted.get(name, kind)) for name, kind in dataflow.inputs.items()
+    }
     connected: list[Stage] = []
     behind: dict[str, str] = {}
     origins = {name: o for name, o in dataflow.origins.items() if name in streams}
 
     def join(name: str, have: StreamType) -> None:
-        bridges = _bridges(name, have, wanted.get(name, have).lanes, depths.get(name, 0))
+        bridges = bridge_stages(name, have, wanted.get(name, have), depths.get(name, 0))
         connected.extend(bridges)
         behind[name] = bridges[-1].outputs[0] if bridges else name
         if name in origins:
@@ -133,16 +141,30 @@ def _depths(
     return given
 
 
-def _bridges(name: str, have: StreamType, lanes: int, depth: int) -> list[Stage]:
-    """Return the stages that bring stream ``name`` from its type to ``lanes``, through a FIFO."""
+def _entering(kind: StreamType, wanted: StreamType) -> StreamType:
+    """Return the type of an input for the stage that consumes it."""
+    return kind.with_lanes(wanted.lanes) if kind.shape[-1] % wanted.lanes == 0 else wanted
+
+
+def bridge_stages(name: str, have: StreamType, want: StreamType, depth: int) -> list[Stage]:
+    """Return the stages that bring stream ``name`` to the beats of ``want``, through a FIFO."""
     bridges: list[Stage] = []
+    lanes = want.lanes
     at = name
-    if depth:
+
+    def store(beats: int) -> None:
+        nonlocal at
         fifo = f"{name}_fifo"
         bridges.append(
-            Fifo(name=fifo, inputs=(at,), outputs=(f"{fifo}_out",), type=have, depth=depth)
+            Fifo(name=fifo, inputs=(at,), outputs=(f"{fifo}_out",), type=have, depth=beats)
         )
         at = f"{fifo}_out"
+
+    narrow = have.lanes
+    if depth and lanes <= narrow:
+        store(depth)
+    if have.shape != want.shape and have.lanes != lanes:
+        have = have.flat
     middle = math.lcm(have.lanes, lanes)
     steps = [middle, lanes] if middle not in (have.lanes, lanes) else [lanes]
     for number, to in enumerate(steps, start=1):
@@ -152,4 +174,6 @@ def _bridges(name: str, have: StreamType, lanes: int, depth: int) -> list[Stage]
         stage = Width(name=width, inputs=(at,), outputs=(f"{width}_out",), type=have, lanes=to)
         bridges.append(stage)
         at, have = f"{width}_out", stage.output_types[0]
+    if depth and lanes > narrow:
+        store(max(-(-depth * narrow // lanes), min(depth, 2)))
     return bridges

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeAlias
 
+from ..cost import Cost
 from ..errors import FoldingError
 from ..graph import Dataflow, Stage
-from .connect import connect, logical_stages
+from ..stages import Depthwise, Pool, Window
+from .connect import bridge_stages, connect, logical_stages
+from .finn_folding import from_finn
 
 _FOLDS = ("pe", "simd")
+
+# LUTs, block RAMs, flip-flops.
+Price: TypeAlias = tuple[int, int, int]
 
 # More lanes than needed can save LUTs, by shallower memories; more than this many times never paid.
 MAX_SURPLUS = 4
@@ -94,17 +101,49 @@ def apply_folding(dataflow: Dataflow, folding: Mapping[str, Mapping[str, int]]) 
     Args:
         dataflow: Connected or not; its converters are taken out first, its FIFOs stay.
         folding: By stage name, ``pe`` and ``simd`` (FINN's ``PE`` and ``SIMD`` as well). Stages and
-            folds that are not named stay as they are.
+            folds that are not named stay as they are, but windows and pools: these follow the lanes
+            of the layer that they feed, or that feeds them. FINN's own folding files are taken as
+            well, see ``finn_folding``.
 
     Raises:
         FoldingError: A stage or key is unknown, or a fold is no divisor of its dimension.
     """
-    stages = {stage.name: stage for stage in logical_stages(dataflow)}
+    logical = logical_stages(dataflow)
+    stages = {stage.name: stage for stage in logical}
+    folding = from_finn(folding, logical)
     for name, given in folding.items():
         if name not in stages:
             raise FoldingError(f"folding: no stage {name!r}; the stages are {list(stages)}")
         stages[name] = _folded(stages[name], given)
+    if folding:
+        _follow(stages, set(folding))
     return connect(dataflow, stages.values())
+
+
+def _follow(stages: dict[str, Stage], fixed: set[str]) -> None:
+    """Give windows the lanes of their layer and pools those of their producer, where they divide.
+
+    Where they do not, the greatest number of lanes that divides both.
+
+    Args:
+        stages: By name, in the order of the dataflow; changed.
+        fixed: Names of stages whose folds are given.
+    """
+    consumers = {stream: stage.name for stage in stages.values() for stream in stage.inputs}
+    producers = {stream: stage.name for stage in stages.values() for stream in stage.outputs}
+    for name, stage in list(stages.items()):
+        if name in fixed:
+            continue
+        if isinstance(stage, Window):
+            other = consumers.get(stage.outputs[0])
+            if other in fixed:
+                lanes = stages[other].input_types[0].lanes
+                stages[name] = stage.with_(simd=math.gcd(lanes, stage.channels))
+        elif isinstance(stage, Pool):
+            other = producers.get(stage.inputs[0])
+            if other in fixed:
+                lanes = stages[other].output_types[0].lanes
+                stages[name] = stage.with_(pe=math.gcd(lanes, stage.channels))
 
 
 def _folded(stage: Stage, given: Mapping[str, int]) -> Stage:
@@ -136,6 +175,9 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
     fewest LUTs by ``Stage.cost``; of equal ones the fewest block RAMs, then flip-flops. Foldings
     with more than ``MAX_SURPLUS`` times the lanes that are needed are not priced.
 
+    A window is chosen together with the layer that it feeds, a pool for the stage before it, and
+    the converters in between count.
+
     Args:
         dataflow: Connected or not.
         fps: Images per second.
@@ -148,12 +190,49 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
         raise FoldingError(f"folding: fps={fps} and clock_mhz={clock_mhz} must be positive")
     # A rate that was itself computed from cycles may be off by a rounding.
     budget = math.floor(clock_mhz * 1e6 / fps * (1 + 1e-12))
-    stages = [_smallest(stage, budget, fps, clock_mhz) for stage in logical_stages(dataflow)]
-    return connect(dataflow, stages)
+    logical = logical_stages(dataflow)
+    candidates = {s.name: _fast_enough(s, budget, fps, clock_mhz) for s in logical}
+    fed_by = {s.outputs[0]: s for s in logical}
+    chosen: dict[str, Stage] = {}
+    for stage in logical:
+        before = fed_by.get(stage.inputs[0])
+        options = candidates[stage.name]
+        if isinstance(before, Window):
+            window, layer = _smallest_pair(candidates[before.name], options)
+            chosen |= {before.name: window, stage.name: layer}
+        elif isinstance(stage, Pool) and before is not None:
+            _, chosen[stage.name] = _smallest_pair([chosen[before.name]], options)
+        else:
+            chosen[stage.name] = min(options, key=_price)
+    return connect(dataflow, [chosen[stage.name] for stage in logical])
 
 
-def _smallest(stage: Stage, budget: int, fps: float, clock_mhz: float) -> Stage:
-    """Return the folding of ``stage`` with the fewest LUTs within ``budget`` cycles per image."""
+def _smallest_pair(before: Sequence[Stage], after: Sequence[Stage]) -> tuple[Stage, Stage]:
+    """Return the foldings of a stage and the one that it feeds that cost least with converters."""
+    feeding = [(stage, _price(stage), stage.output_types[0]) for stage in before]
+    bridges: dict[tuple[int, int], Price] = {}
+    best: tuple[Price, Stage, Stage] | None = None
+    for stage in after:
+        price, want = _price(stage), stage.input_types[0]
+        for other, other_price, have in feeding:
+            lanes = (have.lanes, want.lanes)
+            if lanes not in bridges:
+                cost = sum((bridge.cost() for bridge in bridge_stages("x", have, want, 0)), Cost())
+                bridges[lanes] = (cost.lut, cost.bram, cost.ff)
+            lut, bram, ff = zip(price, other_price, bridges[lanes], strict=True)
+            total = (sum(lut), sum(bram), sum(ff))
+            if best is None or total < best[0]:
+                best = (total, other, stage)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _fast_enough(stage: Stage, budget: int, fps: float, clock_mhz: float) -> list[Stage]:
+    """Return the foldings of ``stage`` within ``budget`` cycles per image that may be smallest.
+
+    Raises:
+        FoldingError: There is none.
+    """
     rows = _foldings(stage)
 
     def is_fast(folds: Mapping[str, int]) -> bool:
@@ -169,16 +248,16 @@ def _smallest(stage: Stage, budget: int, fps: float, clock_mhz: float) -> Stage:
             "reachable, or raise the clock"
         )
     fewest = min(math.prod(row[0].values()) for row in fast if row)
-    candidates = [
+    is_follower = isinstance(stage, Window | Pool)
+    return [
         stage.with_(**folds)
         for row in fast
         for folds in row
-        if math.prod(folds.values()) <= MAX_SURPLUS * fewest
+        if is_follower or math.prod(folds.values()) <= MAX_SURPLUS * fewest
     ]
-    return min(candidates, key=_price)
 
 
-def _price(stage: Stage) -> tuple[int, int, int]:
+def _price(stage: Stage) -> Price:
     """Return what the search minimises: LUTs, then block RAMs, then flip-flops."""
     cost = stage.cost()
     return cost.lut, cost.bram, cost.ff
@@ -188,12 +267,14 @@ def _foldings(stage: Stage) -> list[list[dict[str, int]]]:
     """Return the foldings of ``stage``, a row for each PE, SIMD ascending along it.
 
     SIMD folds the channels that come in; PE those that go out, or those that come in where it is
-    the only fold.
+    the only fold; those of the result where windows come in.
     """
     folds = _folds(stage)
     entering, leaving = stage.input_types[0].shape[-1], stage.output_types[0].shape[-1]
     if "simd" not in folds:
-        return [[{"pe": pe} for pe in _divisors(entering)]] if "pe" in folds else [[{}]]
+        # A depthwise layer takes windows of its channels, an argmax yields a single number.
+        channels = leaving if isinstance(stage, Depthwise) else entering
+        return [[{"pe": pe} for pe in _divisors(channels)]] if "pe" in folds else [[{}]]
     pes = [{"pe": pe} for pe in _divisors(leaving)] if "pe" in folds else [{}]
     return [[{**pe, "simd": simd} for simd in _divisors(entering)] for pe in pes]
 

@@ -33,8 +33,9 @@ class Reference:
         # One segment for all stages: nothing to look up by name in a call.
         self._whole: Segment | None = None
         if len(self._steps) == 1 and isinstance(segment := self._steps[0], Segment):
-            names = (segment.inputs, segment.outputs)
-            if names == (tuple(dataflow.inputs), dataflow.outputs):
+            names = (segment.inputs, segment.outputs, segment.input_shapes)
+            shapes = tuple(kind.shape for kind in dataflow.inputs.values())
+            if names == (tuple(dataflow.inputs), dataflow.outputs, shapes):
                 self._whole = segment
 
     def __call__(self, *images: AnyArray) -> tuple[IntArray, ...]:
@@ -60,13 +61,19 @@ class Reference:
             GraphError: The number or a shape of the inputs is wrong.
         """
         values = self._values(images, every=True)
-        return {name: values[name] for name in self.dataflow.streams}
+        return {
+            name: values[name].reshape(len(values[name]), *kind.shape)
+            for name, kind in self.dataflow.streams.items()
+        }
 
     def _values(self, images: Sequence[AnyArray], *, every: bool) -> dict[str, IntArray]:
         """Return the streams between the steps, or every stream."""
         values = self._gate.execute(*(np.asarray(array) for array in images))
         for step in self._steps:
-            inputs = [values[name] for name in step.inputs]
+            inputs = [
+                values[name].reshape(len(values[name]), *shape)
+                for name, shape in zip(step.inputs, _input_shapes(step), strict=True)
+            ]
             if not isinstance(step, Segment):
                 values.update(zip(step.outputs, step.execute(*inputs), strict=True))
                 continue
@@ -94,6 +101,13 @@ class Reference:
 def compile_reference(dataflow: Dataflow) -> Reference:
     """Return a fast function equal to ``dataflow.execute``."""
     return Reference(dataflow)
+
+
+def _input_shapes(step: Segment | Stage) -> Sequence[tuple[int, ...]]:
+    """Return the shape in which a step sees each of its inputs."""
+    if isinstance(step, Segment):
+        return step.input_shapes
+    return [kind.shape for kind in step.input_types]
 
 
 def _steps(dataflow: Dataflow) -> list[Segment | Stage]:

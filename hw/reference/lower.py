@@ -61,9 +61,10 @@ class _MatVec(Lowering[MatVec]):
     takes = Form.PLANES
 
     def supports(self, stage: MatVec) -> bool:
-        """Only kernels with weights -1, 0, 1."""
+        """Only kernels with weights -1, 0, 1, and the same thresholds everywhere."""
         low, high = stage.accumulator_range
-        return stage.kernel in {"xnor", "signed"} and low > -_SAFE and high < _SAFE
+        is_known = stage.kernel in {"xnor", "signed"} and stage.border is None
+        return is_known and low > -_SAFE and high < _SAFE
 
     def lower(self, stage: MatVec, builder: Builder) -> None:
         """Emit for each size of tile a loop over tiles and, inside it, one over images."""

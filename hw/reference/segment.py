@@ -38,6 +38,7 @@ class Segment:
     Attributes:
         inputs: Names of the streams that come in, in the order of the dataflow.
         outputs: Names of the streams that leave, in the order of the dataflow.
+        input_shapes: Shape of an image of each input.
     """
 
     def __init__(self, stages: Sequence[Stage], streams: Mapping[str, StreamType]) -> None:
@@ -47,6 +48,10 @@ class Segment:
         self.outputs = tuple(name for name in streams if name in produced - consumed)
         self._stages = tuple(stages)
         self._types = {name: streams[name] for name in streams if name in consumed | produced}
+        # What comes in is seen in the shape of its consumer.
+        wanted = {n: t for s in stages for n, t in zip(s.inputs, s.input_types, strict=True)}
+        self._types |= {name: wanted[name] for name in self.inputs}
+        self.input_shapes = tuple(self._types[name].shape for name in self.inputs)
         self._shapes = [streams[name].shape for name in self.outputs]
         self._resize(1)
         builder = self._build(("int64",) * len(self.inputs))
@@ -155,8 +160,15 @@ def is_compiled(stage: Stage) -> bool:
 
 
 def may_join(stages: Sequence[Stage], stage: Stage) -> bool:
-    """Return whether ``stage`` can follow ``stages`` in a kernel: each gives the form asked for."""
+    """Return whether ``stage`` can follow ``stages`` in a kernel.
+
+    Each must give the form that the next one takes, and images of the same shape.
+    """
     together = [*stages, stage]
+    given = {n: t for one in stages for n, t in zip(one.outputs, one.output_types, strict=True)}
+    for name, wanted in zip(stage.inputs, stage.input_types, strict=True):
+        if name in given and given[name] != wanted:
+            return False
     consumed = {name for one in together for name in one.inputs}
     outputs = [name for one in together for name in one.outputs if name not in consumed]
     forms = stream_forms(together, outputs)

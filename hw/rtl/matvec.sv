@@ -7,7 +7,9 @@
 // Encoding   see dot_xnor and dot_signed for x and weights, staircase for results. Beat sf of a
 //            vector holds synapses sf*SIMD.. ; beat nf of the output neurons nf*PE.. ; lane 0 low.
 //            WEIGHTS_FILE word nf*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low.
-//            LEVELS_FILE word nf: PE x STEPS levels, then PE bits is_rising.
+//            LEVELS_FILE word b*(MH/PE)+nf: PE x STEPS levels, then PE bits is_rising, for outputs
+//            of border class b. Where there are such, ROWS_FILE and COLUMNS_FILE hold a word for
+//            each row and column of the image; their sum is b*(MH/PE).
 // Reference  popshift.hw.stages.MatVec (bit-exact, cycle-exact)
 // Latency    5 cycles from the operation that ends a neuron fold to m_axis_tvalid
 // II         (MW/SIMD) * (MH/PE) cycles a vector; the vector is read in the first MW/SIMD
@@ -29,10 +31,15 @@ module matvec #(
   parameter int STEPS        = 0,       // 0: no thresholds
   parameter int LEVEL_BITS   = ACC_BITS,
   parameter int BASE         = 0,
+  parameter int BORDERS      = 1,       // classes of positions with levels of their own
+  parameter int OUT_HEIGHT   = 1,       // rows and columns of the image if BORDERS > 1
+  parameter int OUT_WIDTH    = 1,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 1,       // of the output buffer, beats
   parameter     WEIGHTS_FILE = "weights.hex",
-  parameter     LEVELS_FILE  = "levels.hex"
+  parameter     LEVELS_FILE  = "levels.hex",
+  parameter     ROWS_FILE    = "rows.hex",
+  parameter     COLUMNS_FILE = "columns.hex"
 ) (
   input  logic                   clk,
   input  logic                   rst,
@@ -167,17 +174,57 @@ module matvec #(
   // Output buffer, after the thresholds.
   logic [PE*OUT_BITS-1:0] results;
   if (STEPS > 0) begin : gen_thresholds
-    localparam int LEVELS_W = PE * STEPS * LEVEL_BITS;
-    logic [LEVELS_W+PE-1:0] level_memory[NF];
+    localparam int LEVELS_W    = PE * STEPS * LEVEL_BITS;
+    localparam int LEVEL_WORDS = NF * BORDERS;
+    localparam int AT_W        = LEVEL_WORDS > 1 ? $clog2(LEVEL_WORDS) : 1;
+
+    logic [LEVELS_W+PE-1:0] level_memory[LEVEL_WORDS];
     logic [LEVELS_W+PE-1:0] levels_4;
-    logic [NF_W-1:0]        nf_1, nf_2, nf_3;
+    logic [AT_W-1:0]        at_1, at_2, at_3;
     initial $readmemh(LEVELS_FILE, level_memory);
 
+    if (BORDERS > 1) begin : gen_border
+      localparam int OX_W = OUT_WIDTH > 1 ? $clog2(OUT_WIDTH) : 1;
+      localparam int OY_W = OUT_HEIGHT > 1 ? $clog2(OUT_HEIGHT) : 1;
+
+      logic [AT_W-1:0] rows[OUT_HEIGHT];
+      logic [AT_W-1:0] columns[OUT_WIDTH];
+      logic [AT_W-1:0] row_1, column_1, column_2;
+      logic [OX_W-1:0] ox;
+      logic [OY_W-1:0] oy;
+      logic            ends_vector, ends_row;
+      initial begin
+        $readmemh(ROWS_FILE, rows);
+        $readmemh(COLUMNS_FILE, columns);
+      end
+
+      assign ends_vector = fire && is_last && nf == NF_W'(NF - 1);
+      assign ends_row    = ends_vector && ox == OX_W'(OUT_WIDTH - 1);
+
+      always_ff @(posedge clk) begin
+        if (rst) begin
+          ox <= '0;
+          oy <= '0;
+        end else begin
+          if (ends_vector) ox <= ends_row ? '0 : ox + 1'b1;
+          if (ends_row) oy <= oy == OY_W'(OUT_HEIGHT - 1) ? '0 : oy + 1'b1;
+        end
+        row_1    <= rows[oy];
+        column_1 <= columns[ox];
+        column_2 <= column_1;
+        at_2     <= at_1 + row_1;
+        at_3     <= at_2 + column_2;
+      end
+    end else begin : gen_everywhere
+      always_ff @(posedge clk) begin
+        at_2 <= at_1;
+        at_3 <= at_2;
+      end
+    end
+
     always_ff @(posedge clk) begin
-      nf_1     <= nf;
-      nf_2     <= nf_1;
-      nf_3     <= nf_2;
-      levels_4 <= level_memory[nf_3];
+      at_1     <= AT_W'(nf);
+      levels_4 <= level_memory[at_3];
     end
     for (genvar p = 0; p < PE; p++) begin : gen_result
       staircase #(

@@ -1,7 +1,8 @@
 """The plain model of time: every stage is a small state machine, every cycle has two phases.
 
 1. *Evaluate*: from the registers alone, decide which operations fire. An operation fires when each
-   beat it consumes is offered and each pipe it produces into has a place.
+   beat it consumes is offered, each pipe it produces into has a place, and each buffer that it
+   writes or reads has room or the words it needs.
 2. *Commit*: move the beats of the fired operations, then advance every pipe by one cycle.
 
 No ready or valid depends combinationally on another stage (see ``hw.schedule``), so one pass over
@@ -95,6 +96,7 @@ def _run(
     tables: NDArray[np.int32],
     latency: Cycles,
     capacity: Cycles,
+    buffers: Cycles,
     beats: Cycles,
     beats_offset: Cycles,
     source_streams: Cycles,
@@ -115,7 +117,15 @@ def _run(
     longest = 1
     for s in range(streams):
         longest = max(longest, latency[s])
+    for b in range(len(buffers)):
+        longest = max(longest, buffers[b, 3])
     in_flight = np.zeros((streams, longest + 1), np.bool_)
+    # Per buffer: words written, words that the reader sees, words freed, words of earlier periods.
+    written = np.zeros(len(buffers), np.int64)
+    visible = np.zeros(len(buffers), np.int64)
+    freed = np.zeros(len(buffers), np.int64)
+    earlier = np.zeros(len(buffers), np.int64)
+    on_the_way = np.zeros((len(buffers), longest + 1), np.bool_)
     source_wait = np.zeros(len(source_streams), np.int64)
     for i in range(len(source_streams)):
         source_wait[i] = gap_values[gap_offset[i]]
@@ -146,6 +156,12 @@ def _run(
                     fires[k] = False
             elif places[s] == 0:
                 fires[k] = False
+        for b in range(len(buffers)):
+            writer, reader, needs = buffers[b, 0], buffers[b, 1], buffers[b, 5]
+            if written[b] - freed[b] >= buffers[b, 2]:
+                fires[writer] = False
+            if visible[b] < earlier[b] + tables[needs + operation[reader]]:
+                fires[reader] = False
         for p in range(ports):
             k = port_thread[p]
             if fires[k] and tables[port_table[p] + operation[k]] != 0:
@@ -161,6 +177,19 @@ def _run(
 
         # Commit.
         idle += 1
+        for b in range(len(buffers)):
+            writer, reader, releases = buffers[b, 0], buffers[b, 1], buffers[b, 6]
+            if fires[writer]:
+                written[b] += 1
+                on_the_way[b, (t + buffers[b, 3]) % (longest + 1)] = True
+            if fires[reader]:
+                freed[b] = earlier[b] + tables[releases + operation[reader]]
+                if operation[reader] == thread_ops[reader] - 1:
+                    earlier[b] += buffers[b, 4]
+            arrives = (t + 1) % (longest + 1)
+            if on_the_way[b, arrives]:
+                on_the_way[b, arrives] = False
+                visible[b] += 1
         for k in range(threads):
             if fires[k]:
                 operation[k] = (operation[k] + 1) % thread_ops[k]

@@ -16,7 +16,7 @@ Array = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """Threads, ports and streams by index.
+    """Threads, ports, streams and buffers by index.
 
     Attributes:
         stream_names: Streams in ``Dataflow.streams`` order.
@@ -28,6 +28,8 @@ class Tables:
         tables: All tables, one after the other.
         latency: Of the pipe before each stream, cycles; 0 for an input of the dataflow.
         capacity: Of the pipe before each stream, beats; 0 for an input of the dataflow.
+        buffers: Writing thread, reading thread, capacity, latency, words of a period, and where
+            needs and releases begin in ``tables``; shape ``(buffers, 7)``.
         beats: Beats of each stream in the whole run.
         beats_offset: Where each stream's beats begin in one flat array, and the total.
         source_streams: Streams that enter.
@@ -47,6 +49,7 @@ class Tables:
     tables: NDArray[np.int32]
     latency: Array
     capacity: Array
+    buffers: Array
     beats: Array
     beats_offset: Array
     source_streams: Array
@@ -81,6 +84,7 @@ def tabulate(
     capacity = np.zeros(len(names), np.int64)
     thread_ops: list[int] = []
     ports: list[tuple[int, int, bool, int]] = []
+    buffers: list[tuple[int, ...]] = []
     tables: list[NDArray[np.int32]] = []
     filled = 0
     for stage in dataflow.stages:
@@ -90,6 +94,7 @@ def tabulate(
         for port, pipe in schedule.pipes.items():
             latency[index[stream_of[port]]] = pipe.latency
             capacity[index[stream_of[port]]] = pipe.capacity
+        first_thread = len(thread_ops)
         for thread in schedule.threads:
             for is_input, moves in ((True, thread.consumes), (False, thread.produces)):
                 for port, table in moves.items():
@@ -97,6 +102,20 @@ def tabulate(
                     tables.append(table)
                     filled += len(table)
             thread_ops.append(thread.operations)
+        for buffer in schedule.buffers:
+            buffers.append(
+                (
+                    first_thread + buffer.writer,
+                    first_thread + buffer.reader,
+                    buffer.capacity,
+                    buffer.latency,
+                    schedule.threads[buffer.writer].operations,
+                    filled,
+                    filled + len(buffer.needs),
+                )
+            )
+            tables += [buffer.needs, buffer.releases]
+            filled += 2 * len(buffer.needs)
     port_array = np.array(ports, np.int64).reshape(-1, 4)
     beats = np.array([dataflow.streams[name].beats * images for name in names], np.int64)
     gap_offset, gap_values = _patterns(dataflow, "gaps", gaps, tuple(dataflow.inputs), (0,))
@@ -111,6 +130,7 @@ def tabulate(
         tables=np.concatenate([*tables, np.zeros(0, np.int32)]),
         latency=latency,
         capacity=capacity,
+        buffers=np.array(buffers, np.int64).reshape(-1, 7),
         beats=beats,
         beats_offset=np.concatenate([[0], np.cumsum(beats)]).astype(np.int64),
         source_streams=np.array([index[name] for name in dataflow.inputs], np.int64),

@@ -6,13 +6,39 @@ from types import MappingProxyType
 
 from ..graph import Stage
 from .argmax import Argmax
+from .border import Border, zero_padded
+from .depthwise import Depthwise
 from .matvec import MatVec
+from .pool import Pool
 from .stream import Fifo, Width
 from .threshold import Threshold
 from .thresholds import Thresholds
+from .window import Window
 
-__all__ = ["STAGES", "Argmax", "Fifo", "MatVec", "Threshold", "Thresholds", "Width"]
+__all__ = [
+    "STAGES",
+    "Argmax",
+    "Border",
+    "Depthwise",
+    "Fifo",
+    "MatVec",
+    "Pool",
+    "Threshold",
+    "Thresholds",
+    "Width",
+    "Window",
+    "zero_padded",
+]
 
-_CLASSES: tuple[type[Stage], ...] = (Argmax, Fifo, MatVec, Threshold, Width)
+_CLASSES: tuple[type[Stage], ...] = (
+    Argmax,
+    Depthwise,
+    Fifo,
+    MatVec,
+    Pool,
+    Threshold,
+    Width,
+    Window,
+)
 
 STAGES = MappingProxyType({stage.kind: stage for stage in _CLASSES})

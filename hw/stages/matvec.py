@@ -17,6 +17,7 @@ from ..graph import Stage, StreamType
 from ..module import MemoryImage, Module
 from ..packing import pack_words
 from ..schedule import Pipe, Schedule, Thread, table
+from .border import Border, random_border
 from .kernels import KERNELS, Kernel
 from .thresholds import Thresholds
 
@@ -37,6 +38,8 @@ class MatVec(Stage):
         input_dtype: Datatype of a synapse.
         kernel: Name of the arithmetic, a key of ``KERNELS``.
         thresholds: Staircase on the accumulators, or None to yield the accumulators.
+        border: Classes of positions with thresholds of their own, or None. ``leading`` is then
+            (rows, columns), and ``thresholds`` has MH channels for each class, class 0 first.
         leading: Dimensions before the channels, one vector each.
         simd: Synapses per cycle; divides MW.
         pe: Neurons per cycle; divides MH.
@@ -44,7 +47,8 @@ class MatVec(Stage):
     Raises:
         FoldingError: ``simd`` or ``pe`` does not divide its dimension.
         DatatypeError: The kernel does not take these inputs or weights.
-        GraphError: Unknown kernel, or thresholds for another number of neurons.
+        GraphError: Unknown kernel, thresholds for another number of neurons, or a border without
+            thresholds or for another shape.
     """
 
     kind: ClassVar[str] = "matvec"
@@ -53,6 +57,7 @@ class MatVec(Stage):
     input_dtype: DataType
     kernel: str
     thresholds: Thresholds | None = None
+    border: Border | None = None
     leading: tuple[int, ...] = ()
     simd: int = 1
     pe: int = 1
@@ -75,10 +80,23 @@ class MatVec(Stage):
         ):
             if fold < 1 or size % fold:
                 raise FoldingError(f"{self.name}: {field}={fold} must divide {label}={size}")
-        if self.thresholds is not None and self.thresholds.channels != self.neurons:
+        self._check_border()
+        if self.thresholds is not None and self.thresholds.channels != self.neurons * self.borders:
+            times = f" and the border has {self.borders} classes" if self.border else ""
             raise GraphError(
                 f"{self.name}: thresholds for {self.thresholds.channels} channels, "
-                f"but MH={self.neurons}"
+                f"but MH={self.neurons}{times}"
+            )
+
+    def _check_border(self) -> None:
+        if self.border is None:
+            return
+        if self.thresholds is None:
+            raise GraphError(f"{self.name}: a border needs thresholds")
+        if self.border.map.shape != self.leading:
+            raise GraphError(
+                f"{self.name}: the border is for {self.border.map.shape} positions, "
+                f"but leading={self.leading}"
             )
 
     @property
@@ -90,6 +108,11 @@ class MatVec(Stage):
     def synapses(self) -> int:
         """Columns of the matrix, MW in FINN."""
         return int(self.weights.shape[1])
+
+    @property
+    def borders(self) -> int:
+        """Classes of positions with thresholds of their own."""
+        return self.border.classes if self.border else 1
 
     @property
     def arithmetic(self) -> Kernel:
@@ -136,7 +159,11 @@ class MatVec(Stage):
         """Return accumulators, through the thresholds where there are some."""
         (x,) = inputs
         sums = self.accumulators(x)
-        return (self.thresholds.execute(sums) if self.thresholds else sums,)
+        if self.thresholds is None:
+            return (sums,)
+        if self.border is None:
+            return (self.thresholds.execute(sums),)
+        return (self.border.execute(self.thresholds, sums),)
 
     def schedule(self) -> Schedule:
         """``neuron_folds x synapse_folds`` operations; see the class for which beats they move."""
@@ -152,7 +179,7 @@ class MatVec(Stage):
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> MatVec:
-        """Up to 5 x 6 folds, either kernel, with or without thresholds."""
+        """Up to 5 x 6 folds, either kernel, with or without thresholds and borders."""
         simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 5))
         shape = (pe * int(rng.integers(1, 7)), simd * int(rng.integers(1, 6)))
         kernel = str(rng.choice(sorted(KERNELS)))
@@ -171,7 +198,14 @@ class MatVec(Stage):
         if rng.random() < 1 / 3:
             return stage
         samples = stage.accumulators(input_dtype.random((16, stage.synapses), rng))
-        return stage.with_(thresholds=Thresholds.random(samples, rng))
+        if rng.random() < 2 / 3:
+            return stage.with_(thresholds=Thresholds.random(samples, rng))
+        border = random_border(rng)
+        return stage.with_(
+            thresholds=Thresholds.random(np.tile(samples, border.classes), rng),
+            border=border,
+            leading=border.map.shape,
+        )
 
     def stimulus(self, images: int, rng: np.random.Generator) -> tuple[IntArray, ...]:
         """Every second image drives one neuron to its greatest or least accumulator."""
@@ -191,7 +225,11 @@ class MatVec(Stage):
     def locate(self, parameter: str, word: int, bit: int) -> str:
         """Return the neuron and synapse of a bit of WEIGHTS_FILE, or the level of LEVELS_FILE."""
         if parameter == "LEVELS_FILE" and self.thresholds is not None:
-            return self.thresholds.locate(*self.accumulator_range, self.pe, word, bit)
+            border, fold = divmod(word, self.neuron_folds)
+            found = self.thresholds.locate(*self.accumulator_range, self.pe, fold, bit)
+            return found if self.border is None else f"{found}, border class {border}"
+        if parameter in ("ROWS_FILE", "COLUMNS_FILE"):
+            return f"border class of {'row' if parameter == 'ROWS_FILE' else 'column'} {word}"
         neuron_fold, synapse_fold = divmod(word, self.synapse_folds)
         lane = bit // self.arithmetic.weight_dtype(self.weights).bits
         neuron = neuron_fold * self.pe + lane // self.simd
@@ -216,6 +254,12 @@ class MatVec(Stage):
                 total += cost.adder(accumulator_bits)
             levels, width = self.thresholds.image(*self.accumulator_range, self.pe)
             total += cost.memory(len(levels), width)
+        if self.border is not None:
+            address = (self.borders * self.neuron_folds).bit_length()
+            for positions in self.border.map.shape:
+                total += cost.memory(positions, address)
+                total += cost.adder(positions.bit_length()) + cost.register(positions.bit_length())
+                total += cost.adder(address) + cost.register(address)
         out_bits = self.output_types[0].width_bits
         if self._capacity > 1:
             return total + cost.lut_ram(self._capacity, out_bits)
@@ -255,5 +299,18 @@ class MatVec(Stage):
                 "LEVEL_BITS": self.thresholds.level_dtype(*self.accumulator_range).bits,
                 "BASE": self.thresholds.base,
             }
+        if self.border is not None:
+            rows, columns = self.border.map.shape
+            parameters |= {"BORDERS": self.borders, "OUT_HEIGHT": rows, "OUT_WIDTH": columns}
+            memories["ROWS_FILE"] = self._level_offsets(
+                self.border.rows, self.border.column_classes * self.neuron_folds
+            )
+            memories["COLUMNS_FILE"] = self._level_offsets(self.border.columns, self.neuron_folds)
         sources = ("dot_xnor", "dot_signed", "popcount", "staircase", "credit_buffer")
         return Module(name="matvec", parameters=parameters, memories=memories, sources=sources)
+
+    def _level_offsets(self, classes: tuple[int, ...], words: int) -> MemoryImage:
+        """Return ``words`` times each class, in the bits of an address of the level memory."""
+        dtype = smallest_for(0, self.borders * self.neuron_folds - 1)
+        offsets = words * np.array(classes, np.int64)[:, None]
+        return MemoryImage(words=pack_words(offsets, dtype), width_bits=dtype.bits)

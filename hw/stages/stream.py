@@ -15,14 +15,19 @@ from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
 
+# Memory, its output register, the output buffer; a beat is read in the cycle after it came.
+BLOCK_RAM_LATENCY = 4
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fifo(Stage):
-    """First-in first-out buffer; a beat may leave one cycle after it came.
+    """First-in first-out buffer, in LUT RAM or, where it is large, in block RAM.
+
+    A beat may leave one cycle after it came, four cycles after in block RAM.
 
     Attributes:
         type: Type of the stream.
-        depth: Beats it holds, >= 1; from 2 on it passes one beat a cycle.
+        depth: Beats it holds, >= 1; if more than the latency, it passes one beat a cycle.
 
     Raises:
         GraphError: ``depth`` is below 1.
@@ -36,6 +41,11 @@ class Fifo(Stage):
     def __post_init__(self) -> None:
         if self.depth < 1:
             raise GraphError(f"{self.name}: depth={self.depth} must be >= 1")
+
+    @property
+    def is_block_ram(self) -> bool:
+        """Whether its beats are in block RAM."""
+        return cost.is_block_ram(self.depth, self.type.width_bits)
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -54,30 +64,41 @@ class Fifo(Stage):
     def schedule(self) -> Schedule:
         """One beat in and out a cycle, ``depth`` places."""
         thread = Thread(consumes={"s_axis": table(1, 0)}, produces={"m_axis": table(1, 0)})
-        return Schedule(threads=(thread,), pipes={"m_axis": Pipe(latency=1, capacity=self.depth)})
+        pipe = Pipe(latency=BLOCK_RAM_LATENCY if self.is_block_ram else 1, capacity=self.depth)
+        return Schedule(threads=(thread,), pipes={"m_axis": pipe})
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> Fifo:
-        """Depth 1 to 9."""
+        """Depth 1 to 9, or enough for block RAM."""
         kind = _random_type(rng, lanes=int(rng.integers(1, 5)))
         depth = int(rng.integers(1, 10))
+        if rng.random() < 1 / 3:
+            depth = int(rng.integers(33, 50)) + 1024 // kind.width_bits
         return cls(
             name=name, inputs=(f"{name}_x0",), outputs=(f"{name}_y0",), type=kind, depth=depth
         )
 
     def cost(self) -> Cost:
-        """LUT RAM and two counters, or one register."""
+        """A register, LUT RAM and two counters, or block RAM, four counters and a small buffer."""
+        width = self.type.width_bits
         if self.depth == 1:
-            return cost.register(self.type.width_bits)
+            return cost.register(width)
         counter = cost.adder(self.depth.bit_length()) + cost.register(self.depth.bit_length())
+        if self.is_block_ram:
+            total = cost.ram(self.depth, width) + cost.register(width) + cost.lut_ram(4, width)
+            return total + counter + counter + counter + counter
         return cost.lut_ram(self.depth, self.type.width_bits) + counter + counter
 
     def module(self) -> Module:
         """``fifo.sv``."""
         return Module(
             name="fifo",
-            parameters={"WIDTH": self.type.width_bits, "DEPTH": self.depth},
-            sources=("credit_buffer",),
+            parameters={
+                "WIDTH": self.type.width_bits,
+                "DEPTH": self.depth,
+                "IS_BLOCK": int(self.is_block_ram),
+            },
+            sources=("credit_buffer", "ram"),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,12 @@ class Thresholds:
     def steps(self) -> int:
         """Number of levels of a channel."""
         return int(self.levels.shape[1])
+
+    def part(self, index: int, parts: int) -> Thresholds:
+        """Return those of an equal part of the channels."""
+        size = self.channels // parts
+        channels = slice(index * size, (index + 1) * size)
+        return replace(self, levels=self.levels[channels], is_rising=self.is_rising[channels])
 
     def execute(self, x: IntArray) -> IntArray:
         """Return the results for integers ``(..., channels)``, same shape."""

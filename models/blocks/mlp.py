@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import nn
 
-from ..layers import BinaryAct, BinaryLinear
-
-Precision = Literal["binary", "float"]
-
-
-def linear(in_features: int, out_features: int, *, weight: Precision, clip: float) -> nn.Module:
-    """Return a linear layer without bias, with binary or float weights."""
-    if weight == "binary":
-        return BinaryLinear(in_features, out_features, clip=clip)
-    return nn.Linear(in_features, out_features, bias=False)
+from ..precision import Act, Weight, activation, linear
 
 
 class LinearBlock(nn.Sequential):
@@ -28,7 +17,7 @@ class LinearBlock(nn.Sequential):
         out_features: Neurons.
         weight: Precision of the weights.
         act: Precision of the activations.
-        clip: Clip of both straight-through estimators.
+        clip: Clip of the straight-through estimators of signs.
         bn_momentum: Share of a new batch in BatchNorm's running statistics.
     """
 
@@ -37,13 +26,13 @@ class LinearBlock(nn.Sequential):
         in_features: int,
         out_features: int,
         *,
-        weight: Precision,
-        act: Precision,
+        weight: Weight,
+        act: Act,
         clip: float,
         bn_momentum: float,
     ) -> None:
         super().__init__(
             linear(in_features, out_features, weight=weight, clip=clip),
             nn.BatchNorm1d(out_features, momentum=bn_momentum),
-            BinaryAct(clip=clip) if act == "binary" else nn.ReLU(),
+            activation(act, clip=clip),
         )

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import torch
 
-from torch import Tensor
-
-from .split import DataSplit, Subset
+from .split import DataSplit
 
 
 def binarize(data: DataSplit, threshold: int) -> DataSplit:
-    """Return ``data`` with +1 where a value is at least ``threshold`` and -1 elsewhere."""
-
-    def bits(subset: Subset) -> Subset:
-        images: Tensor = 2 * (subset.images >= threshold).to(subset.images.dtype) - 1
-        return replace(subset, images=images)
-
-    return replace(
-        data,
-        name=f"{data.name}>={threshold}",
-        train=bits(data.train),
-        val=bits(data.val),
-        test=bits(data.test),
+    """Return ``data`` with +1 where a value is at least ``threshold`` and -1 elsewhere, int8."""
+    return data.changed(
+        f"{data.name}>={threshold}",
+        lambda images: 2 * (images >= threshold).to(torch.int8) - 1,
         input_dtype="BIPOLAR",
     )

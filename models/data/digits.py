@@ -7,12 +7,15 @@ import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 
 from .split import DataSplit, Subset
+from .upscale import upscale
 
 _TEST_IMAGES = 360
 _VAL_IMAGES = 180
 _SEED = 0
+_TOP = 16  # the largest pixel
 
 
 def digits() -> DataSplit:
@@ -39,6 +42,25 @@ def digits() -> DataSplit:
         input_dtype="UINT5",
         classes=10,
     )
+
+
+def digits_8() -> DataSplit:
+    """Return the digits as images of 1 x 8 x 8 pixels, split as :func:`digits` does."""
+    return digits().changed("digits-8", lambda rows: rows.reshape(-1, 1, 8, 8))
+
+
+def digits_32() -> DataSplit:
+    """Return the digits as images of 3 x 32 x 32 bytes, as networks for CIFAR-10 take them.
+
+    The pixels are interpolated to four times the size and stretched to 0 to 255; the three
+    channels are the same.
+    """
+
+    def enlarge(rows: Tensor) -> Tensor:
+        pixels = upscale(rows.numpy().reshape(-1, 8, 8), factor=4, top=_TOP, new_top=255)
+        return torch.from_numpy(pixels)[:, None].repeat(1, 3, 1, 1).to(torch.uint8)
+
+    return digits().changed("digits-32", enlarge, input_dtype="UINT8")
 
 
 def _stratified(

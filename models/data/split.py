@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ class Subset:
     """Images with their classes.
 
     Attributes:
-        images: Integers, int64, shape ``(images, *shape)``.
+        images: Integers, shape ``(images, *shape)``.
         labels: Classes, int64, shape ``(images,)``.
     """
 
@@ -54,3 +56,27 @@ class DataSplit:
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.train.images.shape[1:])
+
+    def changed(
+        self, name: str, change: Callable[[Tensor], Tensor], *, input_dtype: str | None = None
+    ) -> DataSplit:
+        """Return the data set ``name`` with ``change`` applied to the images of each part."""
+        train, val, test = (
+            replace(subset, images=change(subset.images))
+            for subset in (self.train, self.val, self.test)
+        )
+        dtype = self.input_dtype if input_dtype is None else input_dtype
+        return replace(self, name=name, train=train, val=val, test=test, input_dtype=dtype)
+
+
+def hold_out(subset: Subset, share: float) -> tuple[Subset, Subset]:
+    """Return the rest and a ``share`` of each class, the same on every call."""
+    order = np.random.default_rng(0).permutation(len(subset))
+    labels = subset.labels.numpy()[order]
+    is_held = np.zeros(len(subset), np.bool_)
+    for label in np.unique(labels):
+        members = order[labels == label]
+        is_held[members[: round(len(members) * share)]] = True
+    parts = (torch.from_numpy(np.flatnonzero(chosen)) for chosen in (~is_held, is_held))
+    rest, held = (Subset(images=subset.images[part], labels=subset.labels[part]) for part in parts)
+    return rest, held

@@ -1,4 +1,4 @@
-"""The real weights behind binary ones."""
+"""The real weights behind those of few bits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from .binary import BinaryQuant
+from .integer import IntegerQuant
 
 
 def latent_weights(net: nn.Module) -> list[Tensor]:
-    """Return the latent weights of every layer that :class:`BinaryQuant` binarises."""
+    """Return the latent weights of every binary or integer layer; their levels are in [-1, 1]."""
     layers: list[Any] = [module for module in net.modules() if hasattr(module, "weight_quant")]
     return [
-        layer.weight for layer in layers if isinstance(layer.weight_quant.tensor_quant, BinaryQuant)
+        layer.weight
+        for layer in layers
+        if isinstance(layer.weight_quant.tensor_quant, BinaryQuant | IntegerQuant)
     ]
 
 

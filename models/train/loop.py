@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .. import zoo
 from ..data import DataSplit, Subset
@@ -29,7 +29,7 @@ from .state import (
     write_state,
 )
 
-_EVAL_BATCH = 1024
+_EVAL_BATCH = 256  # more images of large networks do not fit in the processor's caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +113,10 @@ def fit(
         else:
             write_state(state_path(checkpoint), state, net, optimizer, config)
 
-    images = data.train.images.float()
     started = time.perf_counter() - state.seconds
     with progress_bar(progress, settings.epochs, state.epoch) as show:
         for epoch in range(state.epoch + 1, settings.epochs + 1):
-            loss = _train_epoch(net, images, data.train.labels, optimizer, settings, seed, epoch)
+            loss = _train_epoch(net, data.train, optimizer, settings, seed, epoch)
             record = EpochRecord(epoch=epoch, loss=loss, val_accuracy=evaluate(net, data.val))
             state = state.after(record, net, time.perf_counter() - started)
             if checkpoint is not None:
@@ -191,8 +190,7 @@ def _check(
 
 def _train_epoch(
     net: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    data: Subset,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     seed: int,
@@ -201,16 +199,16 @@ def _train_epoch(
     """Run one epoch and return its mean loss; all its random numbers follow from seed and epoch."""
     net.train()
     latent = latent_weights(net)
-    steps = len(labels) // recipe.batch_size
+    steps = len(data) // recipe.batch_size
     total = 0.0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
-        batches = torch.randperm(len(labels)).split(recipe.batch_size)[:steps]
+        batches = torch.randperm(len(data)).split(recipe.batch_size)[:steps]
         for step, batch in enumerate(batches):
             done = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(done)
-            loss = recipe.compute_loss(net(images[batch]), labels[batch])
+            loss = recipe.compute_loss(net(data.images[batch].float()), data.labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

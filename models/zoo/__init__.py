@@ -2,7 +2,14 @@
 
 ``mlp``: 64-256-256-256-10 on the 4-bit pixels of the digits; every size can be overridden.
 ``tfc``, ``sfc``, ``lfc``: 784 binary pixels, three hidden layers of 64, 256, 1024 (FINN's
-W1A1 networks; Umuroglu et al., "FINN", FPGA 2017, arXiv:1612.07119).
+networks; Umuroglu et al., "FINN", FPGA 2017, arXiv:1612.07119).
+``cnv``: FINN's convolutional network for images of 3 x 32 x 32 bytes, from the same paper.
+``vgg-small``: six padded convolutions of 128 to 512 channels (Cai et al., "HWGQ", CVPR 2017,
+arXiv:1702.00953), here with all layers binary.
+``digits-cnn``: four padded convolutions on the 8 x 8 digits, pixels 0 to 16.
+
+``weight`` and ``act`` choose the precisions: W1A1 is the default; ``act="int2"`` makes W1A2 and
+``weight="int2"`` W2, with levels {-1, 0, +1} as Brevitas' networks of these names have.
 """
 
 from __future__ import annotations
@@ -14,16 +21,19 @@ from typing import Any
 
 import torch
 
+from .convnet import ConvNet, ConvNetConfig
 from .mlp import Mlp, MlpConfig
 
-__all__ = ["NETWORKS", "Mlp", "MlpConfig", "create", "describe"]
+__all__ = ["NETWORKS", "ConvNet", "ConvNetConfig", "Mlp", "MlpConfig", "create", "describe"]
+
+Config = MlpConfig | ConvNetConfig
 
 
 def _finn_fc(name: str, width: int) -> MlpConfig:
     return MlpConfig(name=name, in_features=784, hidden=(width,) * 3, input_dtype="BIPOLAR")
 
 
-NETWORKS: Mapping[str, MlpConfig] = MappingProxyType(
+NETWORKS: Mapping[str, Config] = MappingProxyType(
     {
         config.name: config
         for config in (
@@ -31,12 +41,33 @@ NETWORKS: Mapping[str, MlpConfig] = MappingProxyType(
             _finn_fc("tfc", 64),
             _finn_fc("sfc", 256),
             _finn_fc("lfc", 1024),
+            ConvNetConfig(
+                name="cnv",
+                image=(3, 32, 32),
+                features=(64, 64, "max2", 128, 128, "max2", 256, 256),
+                hidden=(512, 512),
+            ),
+            ConvNetConfig(
+                name="vgg-small",
+                image=(3, 32, 32),
+                features=(128, 128, "max2", 256, 256, "max2", 512, 512, "max2"),
+                padding=1,
+                pool_at="accumulator",
+            ),
+            ConvNetConfig(
+                name="digits-cnn",
+                image=(1, 8, 8),
+                features=(16, 32, "max2", 32, 64, "max2"),
+                padding=1,
+                pool_at="accumulator",
+                input_dtype="UINT5",
+            ),
         )
     }
 )
 
 
-def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp:
+def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp | ConvNet:
     """Return a new network of the zoo; equal arguments give equal weights.
 
     The module has ``config``, ``input_dtype`` (QONNX name) and ``input_shape``.
@@ -59,9 +90,9 @@ def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp:
     config = replace(config, **overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Mlp(config)
+        return Mlp(config) if isinstance(config, MlpConfig) else ConvNet(config)
 
 
 def describe(net: torch.nn.Module) -> dict[str, Any]:
     """Return the configuration of a zoo network as plain values, ``{}`` of any other module."""
-    return asdict(net.config) if isinstance(net, Mlp) else {}
+    return asdict(net.config) if isinstance(net, Mlp | ConvNet) else {}

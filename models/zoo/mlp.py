@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 from torch import Tensor, nn
 
-from ..blocks.mlp import LinearBlock, Precision, linear
+from ..blocks.mlp import LinearBlock
 from ..dtypes import integer_range
 from ..layers import BinaryAct, PositiveScale
+from ..precision import Act, Weight, check_precisions, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class MlpConfig:
         hidden: Neurons of each hidden layer.
         classes: Neurons of the last layer.
         input_dtype: QONNX name of the input's datatype; BIPOLAR puts a sign in front.
-        weight: ``binary`` or ``float`` weights.
-        act: ``binary`` (sign) or ``float`` (ReLU) activations.
-        clip: Clip of the straight-through estimators.
+        weight: Precision of the weights.
+        act: Precision of the activations.
+        clip: Clip of the straight-through estimators of signs.
         bn_momentum: Share of a new batch in BatchNorm's running statistics.
 
     Raises:
@@ -36,8 +36,8 @@ class MlpConfig:
     hidden: tuple[int, ...] = (256, 256, 256)
     classes: int = 10
     input_dtype: str = "UINT5"
-    weight: Precision = "binary"
-    act: Precision = "binary"
+    weight: Weight = "binary"
+    act: Act = "binary"
     clip: float = 1.0
     bn_momentum: float = 0.1
 
@@ -48,11 +48,7 @@ class MlpConfig:
                 raise ValueError(f"{self.name}: {field} must be >= 1, got {size}")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"{self.name}: hidden needs widths >= 1, got {self.hidden}")
-        for field, value in (("weight", self.weight), ("act", self.act)):
-            if value not in get_args(Precision):
-                raise ValueError(
-                    f"{self.name}: {field}={value!r} is none of {', '.join(get_args(Precision))}"
-                )
+        check_precisions(self.weight, self.act, self.name)
         integer_range(self.input_dtype, f"{self.name}: input_dtype")
         if not self.clip > 0:
             raise ValueError(f"{self.name}: clip must be > 0, got {self.clip}")
@@ -89,7 +85,7 @@ class Mlp(nn.Module):
         )
         self.head = linear(widths[-1], config.classes, weight=config.weight, clip=config.clip)
         # an accumulator of n random signs has standard deviation sqrt(n)
-        self.scale = PositiveScale(widths[-1] ** -0.5) if config.weight == "binary" else None
+        self.scale = None if config.weight == "float" else PositiveScale(widths[-1] ** -0.5)
 
     @property
     def input_dtype(self) -> str:

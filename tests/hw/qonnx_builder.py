@@ -88,6 +88,21 @@ class GraphBuilder:
         self.then("MatMul", self.node("Transpose", quantized, perm=[1, 0]))
         return self if bias is None else self.then("Add", self.const(bias))
 
+    def conv(self, weights, scale=1.0, *, bias=None, **attributes):
+        """Convolve with raw weights ``(outputs, inputs, rows, columns)``, quantized as in linear."""
+        weights = np.asarray(weights, np.float32)
+        scale = np.asarray(scale, np.float32)
+        scale = scale.reshape(-1, 1, 1, 1) if scale.ndim else scale
+        raw = self.const(weights * scale)
+        if (weights == 0).any():
+            fixed = [self.const(v) for v in (scale, 0.0, 2.0)]
+            kind = {"signed": 1, "narrow": 1, "rounding_mode": "ROUND"}
+            quantized = self.node("Quant", raw, *fixed, **kind)
+        else:
+            quantized = self.node("BipolarQuant", raw, self.const(scale))
+        extra = [] if bias is None else [self.const(bias)]
+        return self.then("Conv", quantized, *extra, kernel_shape=weights.shape[2:], **attributes)
+
     def save(self, folder: Path) -> Path:
         outputs = [self.at, *self.extra_outputs]
         graph = helper.make_graph(
@@ -130,20 +145,23 @@ def assert_streams_equal(path: Path, dataflow, x: np.ndarray) -> dict[str, np.nd
     (entry,) = dataflow.inputs
     origin = dataflow.origins[entry]
     scale = np.array(origin.scale)
-    given = tensors[origin.tensor].reshape(len(x), -1) / scale
+    given = origin.in_stream_order(tensors[origin.tensor], dataflow.inputs[entry].shape) / scale
     streams = dataflow.execute(np.round(given).astype(np.int64))
     for stream, values in streams.items():
         if stream not in dataflow.origins:
             continue
         origin = dataflow.origins[stream]
-        expected = tensors[origin.tensor].reshape(values.shape) / np.array(origin.scale)
+        expected = origin.in_stream_order(tensors[origin.tensor], values.shape[1:])
+        expected = expected / np.array(origin.scale)
         integers = np.round(expected).astype(np.int64)
         assert np.abs(expected - integers).max() < 1e-2, f"{origin.tensor} is no integer"
         np.testing.assert_array_equal(origin.integers(values), integers, err_msg=stream)
     for stream, host in dataflow.host.items():
         (tensor,) = [output.name for output in onnx.load(path).graph.output]
         logits = streams[stream] * np.array(host.scale) + np.array(host.bias)
-        np.testing.assert_allclose(logits, tensors[tensor], rtol=1e-5, atol=1e-5)
+        floats = tensors[tensor]
+        floats = np.moveaxis(floats, 1, -1) if floats.ndim == 4 else floats
+        np.testing.assert_allclose(logits.reshape(floats.shape), floats, rtol=1e-5, atol=1e-5)
     return streams
 
 

@@ -45,6 +45,16 @@ def test_a_fifo_of_one_passes_a_beat_every_second_cycle() -> None:
     assert trace.cycles["y"].tolist() == [1, 3, 5, 7]
 
 
+def test_a_large_fifo_is_in_block_ram_and_takes_four_cycles() -> None:
+    kind = StreamType(dtype=unsigned(8), shape=(4 * 40,), lanes=4)
+    stage = Fifo(name="f", inputs=("x",), outputs=("y",), type=kind, depth=40)
+    assert stage.is_block_ram
+    assert not stage.with_(depth=32).is_block_ram
+    trace = simulate(chain(stage), images=1)
+    assert trace.cycles["x"].tolist() == list(range(40))
+    assert trace.cycles["y"].tolist() == list(range(4, 44))
+
+
 def test_gaps_delay_beats_and_repeat() -> None:
     trace = simulate(fifo(2), images=1, gaps={"x": [2, 0, 1]})
     assert trace.cycles["x"].tolist() == [2, 3, 5, 8]

@@ -122,13 +122,138 @@ def batch_norm(var, gamma=1.0, **attributes):
     return graph.then("BatchNormalization", *parameters, **attributes)
 
 
+def maps(channels=2, dtype="INT8"):
+    return base(1, channels, 4, 4, dtype=dtype)
+
+
+def padded(value, pads=(0, 0, 1, 1, 0, 0, 1, 1)):
+    graph = maps()
+    return graph.then("Pad", graph.const(pads, np.int64), graph.const(value))
+
+
+def conv_of_data():
+    graph = maps()
+    return graph.then("Conv", graph.node("Identity", "other"))
+
+
+def per_pixel():
+    graph = maps().conv(np.ones((3, 2, 1, 1)))
+    return graph.then("Add", graph.const(np.arange(16.0).reshape(4, 4)))
+
+
+def padded_output():
+    """The other output has a layer."""
+    graph = padded(1.0)
+    padding = graph.at
+    graph.at = "other"
+    graph.conv(np.ones((3, 2, 1, 1)))
+    graph.extra_outputs.append(padding)
+    return graph
+
+
 CASES = {
     "softmax": (lambda: layer().then("Softmax"), "depends on all channels; end the model before"),
     "sign": (lambda: layer().then("Sign"), "Sign yields 0 at 0, which is no bit; export a Bipolar"),
     "unknown": (lambda: layer().then("Sin"), "no exact integer form is known for this operator"),
-    "conv": (
-        lambda: base(1, 1, 5, 5).then("Conv", "zero"),
-        "convolutions are not supported yet; use fully connected",
+    "conv of one dimension": (
+        lambda: base(1, 1, 5).conv(np.ones((1, 1, 3))),
+        "its weights have shape (1, 1, 3); use a convolution of two dimensions",
+    ),
+    "conv of other shape": (
+        lambda: maps().conv(np.ones((3, 3, 1, 1))),
+        "data (1, 2, 4, 4) does not fit weights (3, 3, 1, 1) in 1 groups",
+    ),
+    "conv of data": (
+        conv_of_data,
+        "its weights are not constant; use constant quantized weights",
+    ),
+    "conv of a vector": (
+        lambda: base().conv(np.ones((3, 4, 1, 1))),
+        "its data has shape (1, 4); use maps (N, channels, height, width)",
+    ),
+    "large kernel": (
+        lambda: maps().conv(np.ones((3, 2, 5, 5))),
+        "its kernel (5, 5) is larger than the map 4 x 4; use a larger image",
+    ),
+    "cropping pads": (
+        lambda: maps().conv(np.ones((3, 2, 1, 1)), pads=[-1, 0, 0, 0]),
+        "its pads (-1, 0, 0, 0) crop the map; use pads >= 0",
+    ),
+    "more padding than window": (
+        lambda: maps().conv(np.ones((3, 2, 2, 2)), pads=[2, 2, 2, 2]),
+        "the window stage does not take it (window0: padding (2, 2, 2, 2) must be smaller",
+    ),
+    "zero padding of bits": (
+        lambda: maps(dtype="BIPOLAR").conv(np.ones((3, 2, 3, 3)), pads=[1, 1, 1, 1]),
+        "output 'conv1': it takes sums of bits that were padded with 0, which no bit is",
+    ),
+    "average of zero-padded bits": (
+        lambda: (
+            maps(dtype="BIPOLAR")
+            .conv(np.ones((3, 2, 3, 3)), pads=[1, 1, 1, 1])
+            .then("AveragePool", kernel_shape=[2, 2])
+        ),
+        "node 'AveragePool_2' (AveragePool): it takes sums of bits that were padded with 0",
+    ),
+    "falling norm of pooled zero-padded bits": (
+        lambda: (
+            maps(dtype="BIPOLAR")
+            .conv(np.ones((3, 2, 3, 3)), pads=[1, 1, 1, 1])
+            .then("MaxPool", kernel_shape=[2, 2])
+            .then("Neg")
+            .bipolar()
+        ),
+        "node 'MaxPool_2' (MaxPool): it takes sums of bits that were padded with 0",
+    ),
+    "zero padding of bits of each channel": (
+        lambda: maps(dtype="BIPOLAR").conv(np.ones((2, 1, 3, 3)), pads=[1, 1, 1, 1], group=2),
+        "it pads bits with 0 in a depthwise layer, which has no thresholds for borders",
+    ),
+    "padding off the grid": (
+        lambda: padded(0.5).conv(np.ones((3, 2, 3, 3))),
+        "its padding of 0.5 is no integer of its data (INT8); pad with a value that",
+    ),
+    "padding out of range": (
+        lambda: padded(128.0).conv(np.ones((3, 2, 3, 3))),
+        "its padding of 128 is no integer of its data (INT8)",
+    ),
+    "two paddings": (
+        lambda: padded(1.0).conv(np.ones((3, 2, 3, 3)), pads=[1, 1, 1, 1]),
+        "it pads with 0 what node 'Pad_0' (Pad) padded with 1; pad once",
+    ),
+    "padded activation": (
+        lambda: padded(1.0).then("Relu"),
+        "its data is padded by node 'Pad_0' (Pad), which only a Conv can take in",
+    ),
+    "padded output": (
+        padded_output,
+        "node 'Pad_0' (Pad): nothing takes it in; put a Conv behind it",
+    ),
+    "reflection": (
+        lambda: maps().then("Pad", "c0", mode="reflect"),
+        "its mode is 'reflect'; pad with a constant",
+    ),
+    "padding of channels": (
+        lambda: padded(1.0, (0, 1, 0, 0, 0, 0, 0, 0)),
+        "its pads [0, 1, 0, 0, 0, 0, 0, 0] of (1, 2, 4, 4) are not around height and width",
+    ),
+    "groups": (
+        lambda: maps(channels=4).conv(np.ones((4, 2, 1, 1)), group=2),
+        "it has 2 groups for 4 channels and 4 outputs; use group = 1, or a depthwise layer",
+    ),
+    "per pixel": (
+        per_pixel,
+        "its term differs from pixel to pixel of an image; give one value per channel",
+    ),
+    "transposed map": (
+        lambda: (
+            maps()
+            .conv(np.ones((3, 2, 1, 1)))
+            .bipolar()
+            .then("Transpose", perm=[0, 1, 3, 2])
+            .conv(np.ones((3, 3, 1, 1)))
+        ),
+        "the elements of its data (1, 3, 4, 4) were moved and are no pixels of a stream",
     ),
     "layer norm": (lambda: layer().then("LayerNormalization", "zero"), "scale depends on the data"),
     "unknown domain": (
@@ -203,8 +328,8 @@ CASES = {
     ),
     "threshold scale": (lambda: multi_threshold([[0.0]], out_scale=0.0), "its out_scale is 0"),
     "threshold layout": (
-        lambda: multi_threshold([[0.0]], data_layout="NHWC"),
-        "its layout is 'NHWC'; use NC",
+        lambda: multi_threshold([[0.0]], data_layout="CN"),
+        "its layout is 'CN'; use NC, NCHW or NHWC",
     ),
     "variance": (lambda: batch_norm(-1.0), "variance + epsilon is not positive"),
     "nan gamma": (lambda: batch_norm(1.0, np.nan), "its gamma 'c2' holds values that are not fin"),
@@ -217,8 +342,8 @@ CASES = {
         "it transposes the data (transA = 1); export with transA = 0",
     ),
     "transpose": (
-        lambda: base(1, 2, 2).then("Transpose", perm=[0, 2, 1]),
-        "it changes the order of the elements, (1, 2, 2) to (1, 2, 2); reorder the weights",
+        lambda: base(2, 2).then("Transpose", perm=[1, 0]),
+        "it moves elements from image to image, (2, 2) to (2, 2); keep the first dimension",
     ),
     "batch": (lambda: base(2, 2).then("Flatten", axis=0), "it changes the batch dimension, (2, 2)"),
     "cast": (lambda: layer().then("Cast", to=onnx.TensorProto.INT8), "a cast to INT8 changes"),

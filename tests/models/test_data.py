@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from popshift.models import data
+from popshift.models.data.upscale import upscale
 
 
 def rows(*subsets):
@@ -60,6 +62,48 @@ def test_binarize_compares_with_the_threshold(digits):
         assert set(getattr(bits, part).images.unique().tolist()) == {-1, 1}
 
 
+def test_digits_8_has_the_same_pixels_as_images(digits):
+    images = data.load("digits-8")
+    assert (images.name, images.image_shape, images.input_dtype) == ("digits-8", (1, 8, 8), "UINT5")
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(images, part).images.flatten(1), getattr(digits, part).images)
+        assert torch.equal(getattr(images, part).labels, getattr(digits, part).labels)
+
+
+def test_digits_32_has_three_equal_channels_of_bytes(digits):
+    large = data.load("digits-32")
+    assert (large.image_shape, large.input_dtype) == ((3, 32, 32), "UINT8")
+    for part in ("train", "val", "test"):
+        images = getattr(large, part).images
+        assert images.dtype == torch.uint8
+        assert torch.equal(images[:, :1].expand(-1, 3, -1, -1), images)
+        assert torch.equal(getattr(large, part).labels, getattr(digits, part).labels)
+    assert (int(large.train.images.min()), int(large.train.images.max())) == (0, 255)
+
+
+@pytest.mark.parametrize(("size", "factor"), [(1, 3), (2, 1), (2, 2), (3, 5), (8, 4)])
+def test_upscale_interpolates_between_the_centres_of_pixels(size, factor):
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 17, (3, size, size))
+    images.flat[:2] = 0, 16
+    centres = (np.arange(size * factor) + 0.5) / factor - 0.5
+    grid = np.clip(centres, 0, size - 1)
+    want = np.stack(
+        [[[linear(image, y, x) for x in grid] for y in grid] for image in images.astype(float)]
+    )
+    have = upscale(images, factor, top=16, new_top=255)
+    np.testing.assert_array_equal(have, np.floor(want * 255 / 16 + 0.5 + 1e-9))
+
+
+def linear(image, y, x):
+    top, left = int(y), int(x)
+    bottom, right = min(top + 1, len(image) - 1), min(left + 1, len(image) - 1)
+    dy, dx = y - top, x - left
+    upper = image[top, left] * (1 - dx) + image[top, right] * dx
+    lower = image[bottom, left] * (1 - dx) + image[bottom, right] * dx
+    return upper * (1 - dy) + lower * dy
+
+
 def test_unknown_data_set_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"^data: no data set 'cifar'; known: digits$"):
+    with pytest.raises(ValueError, match=r"^data: no data set 'cifar'; known: digits, "):
         data.load("cifar")

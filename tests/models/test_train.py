@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from popshift.models import train, zoo
+from popshift.models import data, train, zoo
 from popshift.models.quant import latent_weights
 from popshift.models.train.losses import squared_hinge
 from popshift.models.train.recipes import RECIPES, Recipe
@@ -396,3 +396,35 @@ def test_digits_accuracy_over_three_seeds(digits):
         net = zoo.create("mlp", seed=seed)
         accuracies.append(train.fit(net, digits, seed=seed).test_accuracy)
     assert sum(accuracies) / 3 >= 0.965, accuracies
+
+
+def test_a_convolutional_network_trains_and_loads(tmp_path):
+    images, checkpoint = data.load("digits-8"), tmp_path / "net.safetensors"
+    net = zoo.create("digits-cnn", features=(8, "max2", 16, "max2"), weight="int2", act="int2")
+    result = train.fit(net, images, epochs=3, checkpoint=checkpoint)
+    assert result.history[-1].loss < result.history[0].loss
+    loaded = train.load(checkpoint)
+    assert loaded.config == net.config
+    assert same_weights(loaded, net)
+    assert train.evaluate(loaded, images.test) == result.test_accuracy > 0.6
+
+
+def test_images_of_bytes_train_as_wider_integers_do(digits):
+    def narrow(subset):
+        return replace(subset, images=subset.images.to(torch.uint8))
+
+    parts = {name: narrow(getattr(digits, name)) for name in ("train", "val", "test")}
+    nets = tiny(), tiny()
+    train.fit(nets[0], digits, epochs=1)
+    train.fit(nets[1], replace(digits, **parts), epochs=1)
+    assert same_weights(*nets)
+
+
+@pytest.mark.slow
+def test_digits_cnn_accuracy_over_three_seeds():
+    images = data.load("digits-8")
+    accuracies = []
+    for seed in range(3):
+        net = zoo.create("digits-cnn", seed=seed)
+        accuracies.append(train.fit(net, images, seed=seed).test_accuracy)
+    assert sum(accuracies) / 3 >= 0.96, accuracies

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
 from popshift.models import zoo
 from popshift.models.dtypes import integer_range
-from popshift.models.layers import BinaryAct, BinaryLinear
+from popshift.models.layers import BinaryAct, BinaryConv2d, BinaryLinear, IntegerAct
 
 
 def widths(net):
@@ -28,6 +30,117 @@ def test_named_networks_have_their_published_sizes(name, sizes, dtype):
     assert widths(net) == sizes
     assert (net.input_dtype, net.input_shape) == (dtype, (sizes[0],))
     assert net.config.name == name
+
+
+def sizes(net):
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    return [tuple(layer.weight.shape) for layer in layers]
+
+
+def convs(*channels):
+    return [(out, into, 3, 3) for into, out in pairwise(channels)]
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "dtype", "image"),
+    [
+        (
+            "cnv",
+            [*convs(3, 64, 64, 128, 128, 256, 256), (512, 256), (512, 512), (10, 512)],
+            "UINT8",
+            (3, 32, 32),
+        ),
+        (
+            "vgg-small",
+            [*convs(3, 128, 128, 256, 256, 512, 512), (10, 8192)],
+            "UINT8",
+            (3, 32, 32),
+        ),
+        ("digits-cnn", [*convs(1, 16, 32, 32, 64), (10, 256)], "UINT5", (1, 8, 8)),
+    ],
+)
+@pytest.mark.parametrize("precision", [{}, {"act": "int2"}, {"weight": "int2", "act": "int2"}])
+def test_convolutional_networks_have_their_sizes(name, shapes, dtype, image, precision):
+    net = zoo.create(name, **precision).eval()
+    assert sizes(net) == shapes
+    assert (net.input_dtype, net.input_shape) == (dtype, image)
+    assert net(torch.zeros(2, *image)).shape == (2, 10)
+
+
+def test_digits_cnn_is_small():
+    assert sum(p.numel() for p in zoo.create("digits-cnn").parameters()) <= 40_000
+
+
+@pytest.mark.parametrize("name", ["tfc", "cnv"])
+@pytest.mark.parametrize(
+    ("weight", "act", "weights", "levels"),
+    [
+        ("binary", "binary", {-1, 1}, {-1, 1}),
+        ("binary", "int2", {-1, 1}, {-1, 0, 1}),
+        ("int2", "int2", {-1, 0, 1}, {-1, 0, 1}),
+    ],
+)
+def test_precisions_are_those_of_brevitas_networks(name, weight, act, weights, levels):
+    net = zoo.create(name, weight=weight, act=act)
+    seen = []
+    for module in net.modules():
+        if hasattr(module, "weight_quant"):
+            assert set(module.quant_weight().value.unique().tolist()) == weights
+        elif isinstance(module, BinaryAct | IntegerAct) and module is not net.input_act:
+            module.register_forward_hook(lambda _m, _x, y: seen.append(set(y.unique().tolist())))
+    net.train()(2.0 * torch.randint(0, 2, (4, *net.input_shape)) - 1)
+    assert seen == [levels] * len(seen) != []
+
+
+def test_pooling_comes_after_the_activation_or_before_the_norm():
+    def order(**options):
+        block = zoo.create("digits-cnn", features=(4, "max2"), **options).features[0]
+        return [type(module).__name__ for module in block]
+
+    assert order() == ["BinaryConv2d", "MaxPool2d", "BatchNorm2d", "BinaryAct"]
+    after = ["BinaryConv2d", "BatchNorm2d", "BinaryAct", "MaxPool2d"]
+    assert order(pool_at="activation") == after
+
+
+@pytest.mark.parametrize(
+    ("features", "shape"),
+    [
+        ((4,), (4, 8, 8)),
+        ((4, "max3"), (4, 2, 2)),
+        ((4, "avg2", 6, "avg2", 5), (5, 2, 2)),
+        ((4, "max2", 6, "avg"), (6, 1, 1)),
+        ([4], (4, 8, 8)),
+    ],
+)
+def test_features_give_the_shape_before_the_last_layer(features, shape):
+    net = zoo.create("digits-cnn", features=features).eval()
+    assert net.features(torch.zeros(1, 1, 8, 8)).shape[1:] == shape
+    assert net.head.in_features == shape[0] * shape[1] * shape[2]
+
+
+def test_integer_images_are_padded_with_zeros_and_signs_with_the_pad_value():
+    def pads(net):
+        layers = [m for m in net.modules() if isinstance(m, BinaryConv2d)]
+        return [(layer.pad_value, layer.padding, layer.border) for layer in layers]
+
+    zero, minus = (0, (1, 1), (0,) * 4), (-1, (0, 0), (1,) * 4)
+    assert pads(zoo.create("digits-cnn")) == [zero, minus, minus, minus]
+    bipolar = zoo.create("digits-cnn", features=(4, 4), input_dtype="BIPOLAR", pad_value=1)
+    assert pads(bipolar) == [(1, (0, 0), (1,) * 4)] * 2
+    assert pads(zoo.create("digits-cnn", features=(4, 4), pad_value=0)) == [zero] * 2
+
+
+def test_float_twin_of_a_convolutional_network_has_nothing_quantized():
+    net = zoo.create("digits-cnn", weight="float", act="float")
+    assert sizes(net) == sizes(zoo.create("digits-cnn"))
+    assert not any(hasattr(m, "weight_quant") or isinstance(m, BinaryAct) for m in net.modules())
+
+
+def test_description_makes_the_same_network():
+    for name in zoo.NETWORKS:
+        net = zoo.create(name, weight="int2", classes=3)
+        options = zoo.describe(net)
+        assert zoo.create(options.pop("name"), **options).config == net.config
 
 
 @pytest.mark.parametrize("hidden", [(1,), (8,), (5, 7, 9, 11, 13)])
@@ -70,7 +183,9 @@ def test_equal_seeds_give_equal_weights_and_leave_torchs_state_alone():
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"^zoo: no network 'vgg'; known: mlp, tfc, sfc, lfc$"):
+    with pytest.raises(
+        ValueError, match=r"^zoo: no network 'vgg'; known: mlp, tfc, sfc, lfc, cnv, vgg-small, "
+    ):
         zoo.create("vgg")
 
 
@@ -88,8 +203,12 @@ def test_unknown_option_lists_the_known_ones():
         ({"hidden": (4, 0)}, "mlp: hidden needs widths >= 1, got (4, 0)"),
         ({"classes": 0}, "mlp: classes must be >= 1, got 0"),
         ({"in_features": -1}, "mlp: in_features must be >= 1, got -1"),
-        ({"weight": "int8"}, "mlp: weight='int8' is none of binary, float"),
-        ({"act": "relu"}, "mlp: act='relu' is none of binary, float"),
+        ({"weight": "int1"}, "mlp: weight='int1' is none of binary, int2, int3, int4, int8, float"),
+        (
+            {"act": "relu"},
+            "mlp: act='relu' is none of binary, int2, int3, int4, int8, "
+            "uint2, uint3, uint4, uint8, float",
+        ),
         ({"clip": 0.0}, "mlp: clip must be > 0, got 0.0"),
         ({"bn_momentum": 0.0}, "mlp: bn_momentum must be in (0, 1], got 0.0"),
     ],
@@ -98,6 +217,51 @@ def test_option_out_of_range_says_what_is_allowed(option, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011
         zoo.create("mlp", **option)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"features": ()}, "features has no convolution"),
+        ({"features": ("max2", 4)}, "features has 'max2' without a convolution"),
+        ({"features": (4, "max2", "max2")}, "features has 'max2' without a convolution"),
+        (
+            {"features": (4, "pool")},
+            "features has 'pool'; give channels >= 1, max2 to max9, avg2 to avg9, or avg",
+        ),
+        (
+            {"features": (4, True)},
+            "features has True; give channels >= 1, max2 to max9, avg2 to avg9, or avg",
+        ),
+        (
+            {"features": (0,)},
+            "features has 0; give channels >= 1, max2 to max9, avg2 to avg9, or avg",
+        ),
+        (
+            {"features": (4, "max9")},
+            "features has 'max9' where the image has shrunk too far; use fewer layers, or padding",
+        ),
+        (
+            {"features": (4,) * 4, "padding": 0},
+            "features has 4 where the image has shrunk too far; use fewer layers, or padding",
+        ),
+        ({"image": (8, 8)}, "image must be (channels, height, width), got (8, 8)"),
+        ({"image": (0, 8, 8)}, "image must be (channels, height, width), got (0, 8, 8)"),
+        ({"hidden": (0,)}, "hidden needs widths >= 1, got (0,)"),
+        ({"classes": 0}, "classes must be >= 1, got 0"),
+        ({"kernel": 0}, "kernel must be >= 1, got 0"),
+        ({"padding": -1}, "padding must be >= 0, got -1"),
+        ({"pad_value": 2}, "pad_value must be -1, 0 or 1, got 2"),
+        ({"pool_at": "input"}, "pool_at='input' is none of activation, accumulator"),
+        ({"weight": "uint2"}, "weight='uint2' is none of binary, int2, int3, int4, int8, float"),
+        ({"clip": -1.0}, "clip must be > 0, got -1.0"),
+        ({"bn_momentum": 2.0}, "bn_momentum must be in (0, 1], got 2.0"),
+    ],
+)
+def test_option_of_a_convolutional_network_out_of_range_says_what_is_allowed(option, message):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        zoo.create("digits-cnn", **option)
+    assert str(error.value) == f"digits-cnn: {message}"
 
 
 @pytest.mark.parametrize("dtype", ["UINT", "UINT0", "UINT25", "INT05", "FLOAT32", "bipolar", ""])

@@ -1,0 +1,228 @@
+"""Handlers of Conv and Pad: a window over the map, and a product with constant weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from ..dtypes import BIPOLAR, IntArray, smallest_for
+from ..errors import GraphError
+from ..stages import Depthwise, MatVec, Window
+from .functions import F64
+from .islands import Constant, Island, Padding
+from .layers import add_layer
+from .layout import Layout
+from .maps import Geometry, as_map, check_room, geometry
+from .nodes import Node
+from .points import integer_point
+from .report import LayerNote
+from .walk import Handlers, Value, Walk
+from .weights import weight_matrix
+
+
+def _conv(walk: Walk, node: Node) -> Value:
+    """``Conv`` in two dimensions: of all channels, or of each channel by itself (depthwise)."""
+    weights = walk.value(node, 1)
+    if not isinstance(weights, Constant):
+        raise node.refuse("its weights are not constant", "use constant quantized weights")
+    if weights.values.ndim != 4:
+        raise node.refuse(
+            f"its weights have shape {weights.values.shape}",
+            "use a convolution of two dimensions: weights (outputs, inputs, rows, columns)",
+        )
+    outputs, inputs, *kernel = weights.values.shape
+    island = as_map(walk, node, walk.island(node, takes_padding=True))
+    groups = int(node.attributes.get("group", 1))
+    channels = island.channels
+    if inputs * groups != channels or not weights.values.size:
+        raise node.refuse(
+            f"data {island.shape} does not fit weights {weights.values.shape} in {groups} groups",
+            "export the model again",
+        )
+    is_depthwise = groups > 1
+    if is_depthwise and not groups == channels == outputs:
+        raise node.refuse(
+            f"it has {groups} groups for {channels} channels and {outputs} outputs",
+            "use group = 1, or a depthwise layer: as many groups as channels and outputs",
+        )
+    moves = geometry(node, island, kernel)
+    point, scale = integer_point(walk, node, island, sums_channels=not is_depthwise)
+    moves, pad_value = _padded(node, point, scale, moves)
+    matrix, weight_scale = weight_matrix(node, _by_tap(weights), node.inputs[1])
+    is_zero_padded = point.dtype == BIPOLAR and pad_value == 0 and any(moves.padding)
+    if is_zero_padded and is_depthwise:
+        raise node.refuse(
+            "it pads bits with 0 in a depthwise layer, which has no thresholds for borders",
+            "train with padding of +1 or -1 (a Pad node with that constant before the Conv)",
+        )
+    stream = _windows(walk, node, point, moves, -1 if is_zero_padded else pad_value)
+    is_binary = point.dtype == BIPOLAR and bool((matrix != 0).all())
+    name, output = walk.new_stage("dw" if is_depthwise else "conv")
+    make = Depthwise if is_depthwise else MatVec
+    stage = make(
+        name=name,
+        inputs=(stream,),
+        outputs=(output,),
+        weights=matrix,
+        input_dtype=point.dtype,
+        kernel="xnor" if is_binary else "signed",
+        leading=moves.out_shape,
+    )
+    bias = walk.floats(node, 2, "bias").reshape(-1, 1, 1) if len(node.inputs) > 2 else None
+    layout = Layout.planes(point.shape[0], stage.output_types[0].shape)
+    island = add_layer(walk, node, stage, layout, scale * weight_scale, bias)
+    if not is_zero_padded:
+        return island
+    window = walk.stages[next(n for n, s in walk.stages.items() if stream in s.outputs)]
+    assert isinstance(window, Window)
+    return _dot_products(walk, node, island, matrix, window)
+
+
+def _dot_products(
+    walk: Walk, node: Node, island: Island, weights: IntArray, window: Window
+) -> Island:
+    """Return the dot products with zero padding that the file computes of bits."""
+    greatest = int(np.abs(weights).sum(axis=1).max())
+    dtype = smallest_for(-greatest, greatest)
+    walk.note(
+        island.matvec,
+        accumulators=(-greatest, greatest),
+        accumulator_dtype=dtype.name,
+        result_dtype=dtype.name,
+    )
+    if island.stream in walk.origins:
+        scale = island.scale
+        walk.add_origin(island.stream, node.outputs[0], island.layout, scale)
+    return replace(
+        island,
+        dtype=dtype,
+        low=-greatest,
+        high=greatest,
+        multiplier=1,
+        offset=0,
+        zero_padded=window.lines,
+    )
+
+
+def _by_tap(weights: Constant) -> Constant:
+    """Return weights ``(outputs, inputs, rows, columns)`` as ``(outputs, taps)``.
+
+    Taps have the order (row, column, input) of a window.
+    """
+
+    def moved(array: np.ndarray) -> np.ndarray:
+        return array.transpose(0, 2, 3, 1).reshape(len(array), -1)
+
+    if weights.integers is None or weights.scale is None:
+        return Constant(values=moved(weights.values))
+    return Constant(
+        values=moved(weights.values),
+        integers=moved(weights.integers),
+        scale=moved(weights.scale),
+    )
+
+
+def _padded(node: Node, point: Island, scale: F64, moves: Geometry) -> tuple[Geometry, int]:
+    """Return the geometry with the padding of a Pad node before, and the integer in the padding.
+
+    Raises:
+        UnsupportedOpError: The padding is no integer of the stream and not 0, or two paddings
+            differ.
+    """
+    given = [Padding(node=node.label, sides=moves.padding, value=0.0)]
+    if point.padding is not None:
+        given.append(point.padding)
+    given = [padding for padding in given if any(padding.sides)]
+    if not given:
+        return moves, 0
+    if len({padding.value for padding in given}) > 1:
+        raise node.refuse(
+            f"it pads with 0 what {given[1].node} padded with {given[1].value:g}",
+            "pad once, with one value",
+        )
+    values = {float(v) for v in given[0].value / scale}
+    value = values.pop()
+    # Bits have no 0, but the thresholds of the layer can make up for it.
+    is_member = value in (-1, 0, 1) if point.dtype == BIPOLAR else value == round(value)
+    if values or not is_member or not point.dtype.min <= value <= point.dtype.max:
+        raise node.refuse(
+            f"its padding of {given[0].value:g} is no integer of its data ({point.dtype.name})",
+            "pad with a value that the quantizer before can yield",
+        )
+    sides = np.sum([padding.sides for padding in given], axis=0)
+    top, left, bottom, right = (int(side) for side in sides)
+    return replace(moves, padding=(top, left, bottom, right)), int(value)
+
+
+def _windows(walk: Walk, node: Node, point: Island, moves: Geometry, pad_value: int) -> str:
+    """Return the stream of windows; the map itself where each window is a pixel or the whole map.
+
+    Raises:
+        UnsupportedOpError: The stage does not take this geometry.
+    """
+    check_room(node, moves)
+    is_padded = any(moves.padding)
+    is_pixel = moves.kernel == (1, 1) and moves.stride == (1, 1)
+    is_whole = moves.kernel == (moves.height, moves.width) and moves.dilation == (1, 1)
+    if not is_padded and (is_pixel or is_whole):
+        return point.stream
+    name, stream = walk.new_stage("window")
+    try:
+        walk.stages[name] = Window(
+            name=name,
+            inputs=(point.stream,),
+            outputs=(stream,),
+            input_dtype=point.dtype,
+            height=moves.height,
+            width=moves.width,
+            channels=point.channels,
+            kernel=moves.kernel,
+            stride=moves.stride,
+            dilation=moves.dilation,
+            padding=moves.padding,
+            pad_value=pad_value,
+        )
+    except GraphError as error:
+        reason = f"the window stage does not take it ({error})"
+        raise node.refuse(reason, "change the layer") from error
+    walk.layers[name] = LayerNote(
+        stage=name,
+        node=node.label,
+        accumulators=(point.low, point.high),
+        accumulator_dtype=point.dtype.name,
+        result_dtype=point.dtype.name,
+    )
+    return stream
+
+
+def _pad(walk: Walk, node: Node) -> Value:
+    """A constant around the map, which the Conv behind takes in."""
+    island = walk.island(node)
+    if str(node.attributes.get("mode", "constant")) != "constant":
+        raise node.refuse(f"its mode is {node.attributes['mode']!r}", "pad with a constant")
+    if len(node.inputs) > 3:
+        raise node.refuse("it names its axes", "give pads for all axes")
+    if len(node.inputs) > 1:
+        pads = [int(p) for p in walk.floats(node, 1, "pads").reshape(-1)]
+    else:
+        pads = [int(p) for p in node.attributes.get("pads", ())]
+    value = float(node.attributes.get("value", 0.0))
+    if len(node.inputs) > 2 and node.inputs[2]:
+        value = float(walk.floats(node, 2, "value").reshape(-1)[0])
+    if not any(pads):
+        return island
+    if len(island.shape) != 4 or len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)):
+        raise node.refuse(
+            f"its pads {pads} of {island.shape} are not around height and width",
+            "pad maps (N, channels, height, width) in their last two dimensions",
+        )
+    if min(pads) < 0:
+        raise node.refuse(f"its pads {pads} crop the map", "use pads >= 0")
+    top, left, bottom, right = pads[2], pads[3], pads[6], pads[7]
+    padding = Padding(node=node.label, sides=(top, left, bottom, right), value=value)
+    return replace(as_map(walk, node, island), padding=padding)
+
+
+HANDLERS: Handlers = MappingProxyType({"Conv": _conv, "Pad": _pad})

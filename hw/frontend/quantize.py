@@ -1,0 +1,168 @@
+"""The end of an island: a quantizer becomes thresholds, and a max pool finds its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..dtypes import BIPOLAR
+from ..graph import Stage
+from ..stages import MatVec, Threshold, Thresholds, zero_padded
+from .islands import Island, Undeclared
+from .nodes import Node
+from .pools import can_pool_before, pool_map, settle
+from .quantizers import Quantizer
+from .report import LayerNote
+from .staircases import NotAStaircaseError, Staircase, find_staircase
+from .walk import Value, Walk, origin_of
+
+
+def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
+    """Return the integer point behind a quantizer.
+
+    1. A graph input that nothing declares: the quantizer stays in software and the input stream
+       carries its integers.
+    2. A stream that is on the grid already: no stage, and the stream keeps its origin.
+    3. Accumulators of a layer: its thresholds.
+    4. Any other stream: a threshold stage.
+
+    A max pool before it moves behind it where everything in between rises: it then works on few
+    bits, and the thresholds are those of the layer. Otherwise it works on the integers before.
+    """
+    value = walk.value(node, 0)
+    tensor = node.outputs[0]
+    if isinstance(value, Undeclared):
+        walk.notes.append(
+            f"input '{value.tensor}' is quantized in software by {node.label}: feed the integers "
+            f"of '{tensor}' ({quantizer.dtype.name})"
+        )
+        return walk.add_input(tensor, quantizer.dtype, value.shape, quantizer.scale)
+    island = walk.island(node)
+    pooling = island.pooling
+    if pooling is None:
+        return _apply(walk, node, island, quantizer, tensor)
+    behind = (*island.functions[pooling.after :], *quantizer.before)
+    is_rising = all(f.direction is not None and (f.direction >= 0).all() for f in behind)
+    if not (is_rising and (quantizer.scale > 0).all()):
+        if island.zero_padded is None and not can_pool_before(island):
+            raise node.refuse(
+                f"the functions before and behind {pooling.node} both fall in some channels",
+                "put the max pool behind the quantizer",
+            )
+        return _apply(walk, node, settle(walk, island), quantizer, tensor)
+    whole = replace(island, layout=pooling.before, pooling=None)
+    point = _apply(walk, node, whole, quantizer, "")
+    pooled = pool_map(walk, point, pooling)
+    if whole.matvec and not pooling.after:
+        # The tensor of the pool are the greatest of the layer's accumulators, which are no stream.
+        origin = origin_of(
+            pooling.tensor,
+            pooled.layout,
+            island.scale,
+            multiplier=island.multiplier,
+            offset=island.offset,
+        )
+        if origin is not None:
+            walk.accumulators[next(reversed(walk.stages))] = origin
+    walk.add_origin(pooled.stream, tensor, island.layout, pooled.scale)
+    return replace(pooled, layout=island.layout)
+
+
+def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor: str) -> Island:
+    """Return the integer point that carries ``tensor``; "" for one that the file does not have."""
+    island = island.then(*quantizer.before)
+    if not island.matvec and _is_identity(island, quantizer):
+        return replace(island, scale=quantizer.scale, multiplier=1, offset=0, functions=())
+    if island.dtype == BIPOLAR:
+        raise node.refuse(
+            "it quantizes bits again, which a threshold stage does not take",
+            "remove one of the two quantizers",
+        )
+    staircase = _staircase(node, island, quantizer)
+    if island.matvec:
+        name, stream = island.matvec, island.stream
+        walk.stages[name] = _with_thresholds(walk.stages[name], island, staircase.thresholds)
+        if stream in walk.origins:
+            walk.accumulators[name] = walk.origins.pop(stream)
+    else:
+        name, stream = walk.new_stage("act")
+        walk.stages[name] = Threshold(
+            name=name,
+            inputs=(island.stream,),
+            outputs=(stream,),
+            thresholds=staircase.thresholds,
+            input_dtype=island.dtype,
+            leading=island.layout.image[:-1],
+        )
+        walk.layers[name] = LayerNote(
+            stage=name,
+            node=node.label,
+            accumulators=(island.low, island.high),
+            accumulator_dtype=island.dtype.name,
+            result_dtype=quantizer.dtype.name,
+        )
+    if tensor:
+        walk.add_origin(stream, tensor, island.layout, quantizer.scale)
+    walk.note(
+        name,
+        result_dtype=quantizer.dtype.name,
+        quantizer=node.label,
+        method=staircase.method,
+        margin=float(staircase.margins.min()),
+        channels_at_risk=tuple(int(c) for c in np.flatnonzero(staircase.margins < 1)),
+        channels_differing=tuple(int(c) for c in np.flatnonzero(staircase.is_differing)),
+    )
+    low, high = (-1, 1) if quantizer.dtype == BIPOLAR else _extremes(staircase)
+    return Island(
+        stream=stream,
+        dtype=quantizer.dtype,
+        low=low,
+        high=high,
+        layout=island.layout,
+        scale=quantizer.scale,
+    )
+
+
+def _with_thresholds(stage: Stage, island: Island, thresholds: Thresholds) -> Stage:
+    """Return a layer with thresholds on its accumulators; some for each border of zeros."""
+    if island.zero_padded is None:
+        return stage.with_(thresholds=thresholds)
+    assert isinstance(stage, MatVec)
+    shifted, border = zero_padded(
+        thresholds, stage.weights, island.zero_padded, kernel=stage.kernel
+    )
+    return stage.with_(thresholds=shifted, border=border)
+
+
+def _extremes(staircase: Staircase) -> tuple[int, int]:
+    """Return the least and greatest result."""
+    thresholds = staircase.thresholds
+    return thresholds.base, thresholds.base + thresholds.steps
+
+
+def _is_identity(island: Island, quantizer: Quantizer) -> bool:
+    """Return whether every integer of the stream, in every channel, is the quantizer's result."""
+    if island.high - island.low > quantizer.steps + 1:
+        return False
+    members = island.members[:, None]
+    values = np.broadcast_to(island.evaluate(members), (len(members), island.channels))
+    results = quantizer.result(quantizer.count(values, slice(None)))
+    return bool((results == members).all())
+
+
+def _staircase(node: Node, island: Island, quantizer: Quantizer) -> Staircase:
+    """Return the thresholds.
+
+    Raises:
+        UnsupportedOpError: A channel rises and falls.
+    """
+    try:
+        return find_staircase(island, quantizer)
+    except NotAStaircaseError as e:
+        bends = [f.label for f in island.functions if f.direction is None]
+        raise node.refuse(
+            f"channel {e.channel} is not monotone: the result turns at accumulator {e.turn}, "
+            f"because of {bends[0]}",
+            "use a monotone activation (e.g. a PReLU slope that is not negative)",
+        ) from e

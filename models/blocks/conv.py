@@ -1,0 +1,64 @@
+"""Convolution, BatchNorm, activation, pooling: the block of a plain convolutional network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from ..precision import Act, Weight, activation, conv2d
+
+PoolAt = Literal["activation", "accumulator"]
+
+
+class ConvBlock(nn.Sequential):
+    """``pool(act(batchnorm(conv(x))))``, or the pool right after the convolution.
+
+    The maximum of a few signs is nearly always +1, so that pooling accumulators trains better;
+    pooling signs is one OR gate a channel.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel: Height and width of the window.
+        padding: Rows and columns on every side.
+        pad_value: Value of the padding.
+        pool: Pooling module, or None.
+        pool_at: Whether ``activation`` or ``accumulator`` is pooled.
+        weight: Precision of the weights.
+        act: Precision of the activations.
+        clip: Clip of the straight-through estimators of signs.
+        bn_momentum: Share of a new batch in BatchNorm's running statistics.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        padding: int,
+        pad_value: int,
+        pool: nn.Module | None,
+        pool_at: PoolAt,
+        weight: Weight,
+        act: Act,
+        clip: float,
+        bn_momentum: float,
+    ) -> None:
+        conv = conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            padding=padding,
+            pad_value=pad_value,
+            weight=weight,
+            clip=clip,
+        )
+        norm = nn.BatchNorm2d(out_channels, momentum=bn_momentum)
+        pools = [] if pool is None else [pool]
+        if pool_at == "accumulator":
+            layers = [conv, *pools, norm, activation(act, clip=clip)]
+        else:
+            layers = [conv, norm, activation(act, clip=clip), *pools]
+        super().__init__(*layers)
