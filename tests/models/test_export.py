@@ -379,7 +379,7 @@ def test_the_two_files_must_differ_and_have_a_folder(trained, tmp_path):
         ),
         (
             [BinaryLinear(64, 4), nn.Hardtanh(-0.5, 0.5), BinaryLinear(4, 2)],
-            "export: input of layer '2': element (0, 0) is ",
+            "export: input of layer '2': element (0, ",
         ),
     ],
 )
