@@ -194,3 +194,14 @@ def test_refusals_name_the_node_the_reason_and_the_cure(tmp_path, build, message
     with pytest.raises(UnsupportedOpError) as caught:
         load(graph.save(tmp_path))
     assert message in str(caught.value)
+
+
+def test_the_average_of_popcounts_counts_their_offset_once_for_each(tmp_path):
+    rng = np.random.default_rng(0)
+    graph = GraphBuilder(1, 2, 6, 6, dtype="BIPOLAR").conv(rng.choice([-1, 1], (3, 2, 2, 2)))
+    path = graph.then("AveragePool", kernel_shape=[2, 2]).quant(4, 0.5).save(tmp_path)
+    dataflow = load(path, argmax=False)
+    assert dataflow.stage("conv0").kernel == "xnor"
+    assert dataflow.origins["pool0_out"].offset == -4 * 8
+    bits = images((2, 6, 6), 30, DataType.parse("BIPOLAR"))
+    assert_streams_equal(path, dataflow, bits)
