@@ -424,8 +424,8 @@ def test_the_suite_catches(mutant: Mutant, tmp_path: Path) -> None:
     squeezed = " ".join(text.split())
     assert text.count(mutant.before) == 1, f"{mutant.before!r} stands there once: {squeezed[:80]}"
     source.write_text(text.replace(mutant.before, mutant.after))
-    count = 4 if mutant.kind in ("window", "pool") else 8
+    count, images = (4, 12) if mutant.kind in ("window", "pool") else (8, 24)
     dataflow = bench((*random_bench(mutant.kind, count, 0).stages, *directed(mutant.kind)))
-    result = check(dataflow, tmp_path, images=12, runs=2, rtl_folder=modules)
+    result = check(dataflow, tmp_path, images=images, runs=2, rtl_folder=modules)
     assert result.mismatches > 0
     assert result.first
