@@ -36,6 +36,10 @@ module matvec #(
   parameter int OUT_WIDTH    = 1,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 1,       // of the output buffer, beats
+  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
+  parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
+  parameter int LEVELS_BLOCK  = 0,      // levels alike
+  /* verilator lint_on UNUSEDPARAM */
   parameter     WEIGHTS_FILE = "weights.hex",
   parameter     LEVELS_FILE  = "levels.hex",
   parameter     ROWS_FILE    = "rows.hex",
@@ -89,11 +93,21 @@ module matvec #(
     if (rst) begin
       sf   <= '0;
       nf   <= '0;
-      word <= '0;
     end else if (fire) begin
       sf   <= is_last ? '0 : sf + 1'b1;
-      word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
       if (is_last) nf <= nf == NF_W'(NF - 1) ? '0 : nf + 1'b1;
+    end
+  end
+
+  // The word is nf * SF + sf; a counter of its own only where that is no concatenation.
+  if (SF == 1 || NF == 1) begin : gen_word_is_fold
+    assign word = WORD_W'(SF == 1 ? int'(nf) : int'(sf));
+  end else if (SF == 1 << SF_W) begin : gen_word_is_both
+    assign word = {nf, sf};
+  end else begin : gen_word
+    always_ff @(posedge clk) begin
+      if (rst) word <= '0;
+      else if (fire) word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
     end
   end
 
@@ -108,6 +122,7 @@ module matvec #(
   end
 
   // Cycle 1: weight memory; cycle 2: its output register, which block RAM needs to be fast.
+  (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
   logic [WEIGHTS-1:0] memory[WORDS];
   initial $readmemh(WEIGHTS_FILE, memory);
 
@@ -178,6 +193,7 @@ module matvec #(
     localparam int LEVEL_WORDS = NF * BORDERS;
     localparam int AT_W        = LEVEL_WORDS > 1 ? $clog2(LEVEL_WORDS) : 1;
 
+    (* rom_style = LEVELS_BLOCK != 0 ? "block" : "auto" *)
     logic [LEVELS_W+PE-1:0] level_memory[LEVEL_WORDS];
     logic [LEVELS_W+PE-1:0] levels_4;
     logic [AT_W-1:0]        at_1, at_2, at_3;
