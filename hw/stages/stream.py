@@ -173,10 +173,12 @@ class Width(Stage):
         """Registers for the parts, a counter, a small buffer at the output."""
         wide = max(self.type.width_bits, self.output_types[0].width_bits)
         narrow = min(self.type.width_bits, self.output_types[0].width_bits)
-        total = cost.counter(self.ratio) + cost.register(wide - narrow) + Cost(lut=3)
+        total = cost.counter(self.ratio) + cost.register(wide - narrow) + Cost(lut=1)
         if self.is_widening:
             return total + cost.credit_buffer(1, wide, at_once=True)
-        return total + Cost(lut=wide) + cost.credit_buffer(2, narrow, at_once=True)
+        # A part is the rest of the wide beat or comes in; nothing follows the last one.
+        total += Cost(lut=wide - narrow)
+        return total + cost.credit_buffer(2, narrow, at_once=True)
 
     def module(self) -> Module:
         """``width_up.sv`` or ``width_down.sv``."""
