@@ -195,8 +195,8 @@ module matvec #(
 
     (* rom_style = LEVELS_BLOCK != 0 ? "block" : "auto" *)
     logic [LEVELS_W+PE-1:0] level_memory[LEVEL_WORDS];
-    logic [LEVELS_W+PE-1:0] levels_4;
-    logic [AT_W-1:0]        at_1, at_2, at_3;
+    logic [LEVELS_W+PE-1:0] levels_3, levels_4;
+    logic [AT_W-1:0]        at_1, at_2;
     initial $readmemh(LEVELS_FILE, level_memory);
 
     if (BORDERS > 1) begin : gen_border
@@ -205,7 +205,7 @@ module matvec #(
 
       logic [AT_W-1:0] rows[OUT_HEIGHT];
       logic [AT_W-1:0] columns[OUT_WIDTH];
-      logic [AT_W-1:0] row_1, column_1, column_2;
+      logic [AT_W-1:0] row_1, column_1;
       logic [OX_W-1:0] ox;
       logic [OY_W-1:0] oy;
       logic            ends_vector, ends_row;
@@ -227,20 +227,16 @@ module matvec #(
         end
         row_1    <= rows[oy];
         column_1 <= columns[ox];
-        column_2 <= column_1;
-        at_2     <= at_1 + row_1;
-        at_3     <= at_2 + column_2;
+        at_2     <= at_1 + row_1 + column_1;
       end
     end else begin : gen_everywhere
-      always_ff @(posedge clk) begin
-        at_2 <= at_1;
-        at_3 <= at_2;
-      end
+      always_ff @(posedge clk) at_2 <= at_1;
     end
 
     always_ff @(posedge clk) begin
       at_1     <= AT_W'(nf);
-      levels_4 <= level_memory[at_3];
+      levels_3 <= level_memory[at_2];
+      levels_4 <= levels_3;
     end
     for (genvar p = 0; p < PE; p++) begin : gen_result
       staircase #(

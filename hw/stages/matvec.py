@@ -311,14 +311,18 @@ class MatVec(Stage):
         low, high = self.accumulator_range
         level_bits = thresholds.level_dtype(low, high).bits
         words = self.neuron_folds * self.borders
-        total = cost.memory(words, thresholds.word_bits(low, high, self.pe))
+        word_bits = thresholds.word_bits(low, high, self.pe)
+        is_block = cost.is_block_rom(words, word_bits)
+        # A register behind the memory, as for the weights.
+        total = cost.memory(words, word_bits)
+        total += cost.register(word_bits if is_block else cost.distinct_bits(words, word_bits))
         total += thresholds.cost(level_bits, words).times(self.pe)
         address = (words - 1).bit_length()
-        total += cost.register(3 * address)
+        total += cost.register(2 * address)
         if self.border is not None:
             for positions in self.border.map.shape:
                 total += cost.memory(positions, address) + cost.counter(positions)
-                total += cost.adder(address) + cost.register(address)
+                total += cost.adder(address)
         return total
 
     def module(self) -> Module:

@@ -165,7 +165,7 @@ MUTANTS = [
         "if",
     ),
     Mutant(
-        "levels_of_the_next_fold", "matvec", "matvec", "level_memory[at_3]", "level_memory[at_2]"
+        "levels_of_the_next_fold", "matvec", "matvec", "level_memory[at_2]", "level_memory[at_1]"
     ),
     Mutant(
         "vector_not_replayed",
@@ -387,7 +387,13 @@ MUTANTS = [
         "row_1    <= rows[oy];",
         "row_1    <= rows[oy == '0 ? oy : oy - 1'b1];",
     ),
-    Mutant("border_of_the_next_column", "matvec", "matvec", "at_2 + column_2", "at_2 + column_1"),
+    Mutant(
+        "border_of_the_next_column",
+        "matvec",
+        "matvec",
+        "column_1 <= columns[ox];",
+        "column_1 <= columns[ends_row ? ox : ox + 1'b1];",
+    ),
 ]
 
 

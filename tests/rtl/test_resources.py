@@ -135,15 +135,16 @@ def test_estimates_are_close(tmp_path: Path) -> None:
     network = lut.digits_mlp()
     found = lut.measure((*network.stages, *lut.random_stages(8, seed=1)), tmp_path)
     whole, small = found[: len(network.stages)], found[len(network.stages) :]
-    # The network within 5 %, each of its stages within 20 % or 20 LUTs, flip-flops and block RAMs
-    # exactly.
+    # The network within 5 %, each of its stages within 20 % or 20 LUTs, flip-flops within 1 %,
+    # block RAMs exactly.
     estimated, actual = (
         sum((one.estimate for one in whole), Cost()),
         sum((one.actual for one in whole), Cost()),
     )
     assert abs(estimated.lut - actual.lut) <= actual.lut / 20
     assert [one.stage.name for one in whole if not one.is_close] == []
-    assert (estimated.ff, estimated.bram) == (actual.ff, actual.bram)
+    assert abs(estimated.ff - actual.ff) <= actual.ff / 100
+    assert estimated.bram == actual.bram
     # Of small stages nine in ten; the others hold weights or levels that simplify by luck.
     assert len(small) == 40
     assert sum(one.is_close for one in small) >= 36
