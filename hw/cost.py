@@ -1,4 +1,12 @@
-"""Estimated FPGA resources of a stage, in the units of Lattice ECP5."""
+"""Estimated FPGA resources of a stage, in the units of Lattice ECP5.
+
+The formulas follow what ``synth_ecp5 -nowidelut`` makes of the modules, counted as nextpnr counts:
+
+- Arithmetic of up to four bits becomes LUTs. Longer arithmetic becomes a carry chain: two LUTs for
+  each pair of bits, and a pair before and a pair after it to join it to the fabric.
+- A full adder takes two LUTs, a multiplexer of four inputs two.
+- 64 bits of distributed memory (16 words of 4) take four LUTs and two more for the write port.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +15,12 @@ from dataclasses import dataclass
 
 BRAM_BITS = 16 * 1024  # one DP16KD
 BRAM_MAX_WIDTH = 36
-LUT_RAM_DEPTH = (
-    16  # one TRELLIS_DPR16X4: 16 words of 4 bits in 4 LUTs and 2 more for the write port
-)
+LUT_RAM_DEPTH = 16  # words of a TRELLIS_DPR16X4, which are 4 bits wide
+CHAIN_MIN_BITS = 5
+
+# A read-only memory moves to block RAM when that saves this many LUTs a block. The devices have
+# about 400 LUTs for each block RAM, but most designs run out of LUTs first.
+LUTS_PER_BRAM = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +34,130 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(lut=self.lut + other.lut, ff=self.ff + other.ff, bram=self.bram + other.bram)
 
+    def times(self, count: int) -> Cost:
+        """Return the cost of ``count`` of these."""
+        return Cost(lut=count * self.lut, ff=count * self.ff, bram=count * self.bram)
+
+
+def register(width_bits: int) -> Cost:
+    """Return the cost of a register."""
+    return Cost(ff=width_bits)
+
+
+def adder(width_bits: int) -> Cost:
+    """Return the cost of an adder or subtractor."""
+    if width_bits < CHAIN_MIN_BITS:
+        return Cost(lut=max(width_bits, 2 * width_bits - 2))
+    return Cost(lut=2 * math.ceil(width_bits / 2) + 4)
+
+
+def comparator(width_bits: int) -> Cost:
+    """Return the cost of ``a >= b`` of integers of ``width_bits``, one LUT to use the result."""
+    if width_bits < CHAIN_MIN_BITS:
+        return Cost(lut=width_bits)
+    # The last bit, or the sign, is compared in the LUT after the chain.
+    return adder(width_bits - 1 if width_bits > CHAIN_MIN_BITS else width_bits) + Cost(lut=1)
+
+
+def is_equal(width_bits: int) -> Cost:
+    """Return the cost of comparing ``width_bits`` with a constant: a tree of LUTs."""
+    return Cost(lut=math.ceil((width_bits - 1) / 3))
+
+
+def counter(modulus: int) -> Cost:
+    """Return the cost of a counter from 0 to ``modulus - 1`` that knows its last value."""
+    if modulus < 2:
+        return Cost()
+    bits = (modulus - 1).bit_length()
+    increment = bits if bits < CHAIN_MIN_BITS else adder(bits).lut
+    return is_equal(bits) + Cost(lut=increment + 1, ff=bits)
+
+
+def up_down_counter(most: int) -> Cost:
+    """Return the cost of a counter from 0 to ``most``, the test for 0, and whether it moves."""
+    bits = most.bit_length()
+    step = Cost(lut=bits if bits < CHAIN_MIN_BITS else adder(bits).lut, ff=bits)
+    return step + is_equal(bits) + Cost(lut=1)
+
+
+def multiplexer(inputs: int, width_bits: int) -> Cost:
+    """Return the cost of selecting one of ``inputs``: two LUTs and a bit replace four by one."""
+    return Cost(lut=width_bits * math.ceil(2 * (inputs - 1) / 3))
+
+
+def full_adders(terms: int, width_bits: int) -> Cost:
+    """Return the cost of adding ``terms`` integers into two: a row of full adders for each more."""
+    return Cost(lut=2 * width_bits * max(0, terms - 2))
+
+
+def popcount(bits: int) -> Cost:
+    """Return the cost of ``popcount.sv``: full adders in recursion, then an adder at each level."""
+    if bits < 3:
+        return Cost(lut=bits if bits == 2 else 0)
+    adders = bits // 3
+    ones = bits - 2 * adders
+    # The lowest bit of the ones needs no addition.
+    joined = bits.bit_length() - 1
+    total = Cost(lut=2 * adders) + popcount(ones) + popcount(adders)
+    return total + (adder(joined) if adders > 1 else Cost(lut=joined - 1))
+
+
+def rom_luts(words: int, width_bits: int) -> int:
+    """Return the LUTs of a read-only memory without block RAM.
+
+    A LUT holds 16 words of a bit; each 16 words more take a LUT and 1.5 to select among them.
+    """
+    if words < 2:
+        return 0
+    if words <= LUT_RAM_DEPTH:
+        return width_bits
+    return math.ceil(width_bits * (2.5 * words / LUT_RAM_DEPTH - 1))
+
+
+def distinct_bits(words: int, width_bits: int) -> int:
+    """Return how many bits of a read-only memory differ from all others in some word.
+
+    Equal columns are stored once, constant ones not at all. Of ``w`` random columns of n words,
+    ``(2^n - 2) (1 - (1 - 2^-n)^w)`` are neither.
+    """
+    if words > 30:
+        return width_bits
+    columns = 1 << words
+    return round((columns - 2) * -math.expm1(width_bits * math.log1p(-1 / columns)))
+
+
+def is_block_rom(words: int, width_bits: int) -> bool:
+    """Return whether a read-only memory with a registered output belongs into block RAM."""
+    blocks = block_rams(words, width_bits)
+    return words > LUT_RAM_DEPTH and rom_luts(words, width_bits) >= LUTS_PER_BRAM * blocks
+
 
 def memory(words: int, width_bits: int) -> Cost:
     """Return the cost of a read-only memory with a registered output."""
-    if words * width_bits == 0:
+    if words < 2:
         return Cost()
-    if words <= LUT_RAM_DEPTH:
-        return Cost(lut=width_bits if words > 1 else 0, ff=width_bits)
-    columns = math.ceil(width_bits / BRAM_MAX_WIDTH)
-    rows = math.ceil(words / (BRAM_BITS // 32))
-    return Cost(bram=min(columns * rows, math.ceil(words * width_bits / BRAM_BITS) + columns))
+    if is_block_rom(words, width_bits):
+        return Cost(bram=block_rams(words, width_bits))
+    stored = distinct_bits(words, width_bits)
+    return Cost(lut=rom_luts(words, stored), ff=stored)
 
 
 def lut_ram(words: int, width_bits: int) -> Cost:
-    """Return the cost of a small read-write memory with an asynchronous read."""
+    """Return the cost of a small read-write memory with an asynchronous read.
+
+    Yosys leaves what is not worth a distributed memory in flip-flops, and keeps the register of the
+    address that is read twice.
+    """
+    if words < 2:
+        return register(words * width_bits)
+    address = register((words - 1).bit_length())
     blocks = math.ceil(words / LUT_RAM_DEPTH) * math.ceil(width_bits / 4)
-    multiplexer = width_bits * (math.ceil(words / LUT_RAM_DEPTH) - 1)
-    return Cost(lut=6 * blocks + multiplexer)
+    if words * width_bits <= 8 + 4 * blocks:
+        bits = register(words * width_bits)
+        return address + bits + multiplexer(words, width_bits) + Cost(lut=words)
+    rows = math.ceil(words / LUT_RAM_DEPTH)
+    enables = rows if rows > 1 else 0
+    return address + multiplexer(rows, width_bits) + Cost(lut=6 * blocks + enables)
 
 
 def is_block_ram(words: int, width_bits: int) -> bool:
@@ -51,28 +169,30 @@ def ram(words: int, width_bits: int) -> Cost:
     """Return the cost of a read-write memory with a registered read."""
     if not is_block_ram(words, width_bits):
         return lut_ram(words, width_bits) + register(width_bits)
-    # Shapes of a DP16KD with one port of each kind; words beyond 512 are 18, 9, 4, 2, 1 bits wide.
+    return Cost(bram=block_rams(words, width_bits))
+
+
+def block_rams(words: int, width_bits: int) -> int:
+    """Return the DP16KD of a memory; beyond 512 words they are 18, 9, 4, 2 or 1 bits wide."""
     width, depth = BRAM_MAX_WIDTH, BRAM_BITS // 32
-    blocks = math.inf
-    while width >= 1:
-        blocks = min(blocks, math.ceil(width_bits / width) * math.ceil(words / depth))
+    blocks = math.ceil(width_bits / width) * math.ceil(words / depth)
+    while width > 1:
         width, depth = width // 2, depth * 2
-    return Cost(bram=int(blocks))
+        blocks = min(blocks, math.ceil(width_bits / width) * math.ceil(words / depth))
+    return blocks
 
 
-def popcount(bits: int) -> Cost:
-    """Return the cost of a tree of full adders that counts ``bits`` ones: two LUTs each."""
-    if bits < 2:
-        return Cost()
-    full_adders = bits - bits.bit_count()
-    return Cost(lut=2 * full_adders + bits // 2)
-
-
-def adder(width_bits: int) -> Cost:
-    """Return the cost of a carry-chain adder or comparator."""
-    return Cost(lut=width_bits + 2)
-
-
-def register(width_bits: int) -> Cost:
-    """Return the cost of a register."""
-    return Cost(ff=width_bits)
+def credit_buffer(capacity: int, width_bits: int, *, at_once: bool = False) -> Cost:
+    """Return the cost of ``credit_buffer.sv``; ``at_once`` leaves the counter of places out."""
+    moves = up_down_counter(capacity)
+    total = Cost() if at_once else moves
+    if capacity == 1:
+        return total + Cost(lut=2, ff=width_bits + 1)
+    if at_once:
+        total += is_equal(capacity.bit_length())
+    pointer = (capacity - 1).bit_length()
+    # Increments by LUTs: from four bits on each takes another one for the carry.
+    increment = pointer if pointer < CHAIN_MIN_BITS else 2 * pointer - 2
+    wraps = 0 if capacity == 1 << pointer else 1
+    total += Cost(lut=2 * (increment + wraps), ff=2 * pointer)
+    return total + moves + lut_ram(capacity, width_bits) + Cost(lut=3)

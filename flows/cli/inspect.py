@@ -119,6 +119,20 @@ def bench_reference(as_json: bool) -> int:
     return main(as_json)
 
 
+@bench.command("lut")
+@_JSON
+def bench_lut(as_json: bool) -> int:
+    """Estimated LUTs of stages against what Yosys synthesizes for ECP5.
+
+    \b
+    popshift bench lut
+    popshift bench lut --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.lut import main  # noqa: PLC0415 (rich is slow to load)
+
+    return main(as_json)
+
+
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))

@@ -140,6 +140,11 @@ def _accelerator_files(folder: Path) -> dict[str, bytes]:
         raise BuildError(f"{folder}: cannot read the accelerator: {error}") from error
 
 
+def synth_command(top: str) -> str:
+    """Return the Yosys command that maps a design to ECP5 cells."""
+    return f"synth_ecp5 -top {top} -nowidelut"
+
+
 def _yosys_script(top: str, sources: list[str]) -> str:
     # Yosys' own reader and not slang: it is in every Yosys, keeps the names that the netlist is
     # debugged with, and the netlist simulation would show a misread source. -defer reads a module
@@ -149,7 +154,7 @@ def _yosys_script(top: str, sources: list[str]) -> str:
         (
             *(f"read_verilog -sv -defer {name}" for name in sources),
             f"hierarchy -check -top {top}",
-            f"synth_ecp5 -top {top} -nowidelut",
+            synth_command(top),
             "check -assert",
             f"tee -q -o {STATISTICS} stat -json",
             f"write_json {NETLIST_JSON}",

@@ -36,7 +36,7 @@ module fifo #(
   assign fire = s_axis_tvalid && s_axis_tready;
 
   if (IS_BLOCK == 0) begin : gen_lut_ram
-    credit_buffer #(.WIDTH(WIDTH), .CAPACITY(DEPTH)) buffer (
+    credit_buffer #(.WIDTH(WIDTH), .CAPACITY(DEPTH), .AT_ONCE(1)) buffer (
       .clk, .rst,
       .take(fire), .has_place(s_axis_tready),
       .push(fire), .push_data(s_axis_tdata),
@@ -67,8 +67,8 @@ module fifo #(
         valid_1  <= 1'b0;
         valid_2  <= 1'b0;
       end else begin
-        places  <= places - COUNT_W'(fire) + COUNT_W'(pop);
-        waiting <= waiting + COUNT_W'(fire) - COUNT_W'(read);
+        if (fire != pop) places <= places + (fire ? '1 : COUNT_W'(1));
+        if (fire != read) waiting <= waiting + (read ? '1 : COUNT_W'(1));
         if (fire) write_at <= write_at == LAST ? '0 : write_at + 1'b1;
         if (read) read_at <= read_at == LAST ? '0 : read_at + 1'b1;
         valid_1 <= read;

@@ -36,6 +36,10 @@ module matvec #(
   parameter int OUT_WIDTH    = 1,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 1,       // of the output buffer, beats
+  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
+  parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
+  parameter int LEVELS_BLOCK  = 0,      // levels alike
+  /* verilator lint_on UNUSEDPARAM */
   parameter     WEIGHTS_FILE = "weights.hex",
   parameter     LEVELS_FILE  = "levels.hex",
   parameter     ROWS_FILE    = "rows.hex",
@@ -89,11 +93,21 @@ module matvec #(
     if (rst) begin
       sf   <= '0;
       nf   <= '0;
-      word <= '0;
     end else if (fire) begin
       sf   <= is_last ? '0 : sf + 1'b1;
-      word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
       if (is_last) nf <= nf == NF_W'(NF - 1) ? '0 : nf + 1'b1;
+    end
+  end
+
+  // The word is nf * SF + sf; a counter of its own only where that is no concatenation.
+  if (SF == 1 || NF == 1) begin : gen_word_is_fold
+    assign word = WORD_W'(SF == 1 ? int'(nf) : int'(sf));
+  end else if (SF == 1 << SF_W) begin : gen_word_is_both
+    assign word = {nf, sf};
+  end else begin : gen_word
+    always_ff @(posedge clk) begin
+      if (rst) word <= '0;
+      else if (fire) word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
     end
   end
 
@@ -108,6 +122,7 @@ module matvec #(
   end
 
   // Cycle 1: weight memory; cycle 2: its output register, which block RAM needs to be fast.
+  (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
   logic [WEIGHTS-1:0] memory[WORDS];
   initial $readmemh(WEIGHTS_FILE, memory);
 
@@ -178,9 +193,10 @@ module matvec #(
     localparam int LEVEL_WORDS = NF * BORDERS;
     localparam int AT_W        = LEVEL_WORDS > 1 ? $clog2(LEVEL_WORDS) : 1;
 
+    (* rom_style = LEVELS_BLOCK != 0 ? "block" : "auto" *)
     logic [LEVELS_W+PE-1:0] level_memory[LEVEL_WORDS];
-    logic [LEVELS_W+PE-1:0] levels_4;
-    logic [AT_W-1:0]        at_1, at_2, at_3;
+    logic [LEVELS_W+PE-1:0] levels_3, levels_4;
+    logic [AT_W-1:0]        at_1, at_2;
     initial $readmemh(LEVELS_FILE, level_memory);
 
     if (BORDERS > 1) begin : gen_border
@@ -189,7 +205,7 @@ module matvec #(
 
       logic [AT_W-1:0] rows[OUT_HEIGHT];
       logic [AT_W-1:0] columns[OUT_WIDTH];
-      logic [AT_W-1:0] row_1, column_1, column_2;
+      logic [AT_W-1:0] row_1, column_1;
       logic [OX_W-1:0] ox;
       logic [OY_W-1:0] oy;
       logic            ends_vector, ends_row;
@@ -211,20 +227,16 @@ module matvec #(
         end
         row_1    <= rows[oy];
         column_1 <= columns[ox];
-        column_2 <= column_1;
-        at_2     <= at_1 + row_1;
-        at_3     <= at_2 + column_2;
+        at_2     <= at_1 + row_1 + column_1;
       end
     end else begin : gen_everywhere
-      always_ff @(posedge clk) begin
-        at_2 <= at_1;
-        at_3 <= at_2;
-      end
+      always_ff @(posedge clk) at_2 <= at_1;
     end
 
     always_ff @(posedge clk) begin
       at_1     <= AT_W'(nf);
-      levels_4 <= level_memory[at_3];
+      levels_3 <= level_memory[at_2];
+      levels_4 <= levels_3;
     end
     for (genvar p = 0; p < PE; p++) begin : gen_result
       staircase #(

@@ -20,6 +20,9 @@ module threshold #(
   parameter int LEVEL_BITS  = 9,
   parameter int OUT_BITS    = 1,
   parameter int BASE        = 0,
+  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
+  parameter int LEVELS_BLOCK = 0, // 1: levels in block RAM, 0: as synthesis likes
+  /* verilator lint_on UNUSEDPARAM */
   parameter     LEVELS_FILE = "levels.hex"
 ) (
   input  logic                   clk,
@@ -42,6 +45,7 @@ module threshold #(
   localparam int FOLD_W   = FOLDS > 1 ? $clog2(FOLDS) : 1;
   localparam int LEVELS_W = PE * STEPS * LEVEL_BITS;
 
+  (* rom_style = LEVELS_BLOCK != 0 ? "block" : "auto" *)
   logic [LEVELS_W+PE-1:0] memory[FOLDS];
   initial $readmemh(LEVELS_FILE, memory);
 

@@ -49,7 +49,7 @@ module width_down #(
     else if (fire) part <= part == PART_W'(RATIO - 1) ? '0 : part + 1'b1;
   end
 
-  credit_buffer #(.WIDTH(NARROW), .CAPACITY(2)) buffer (
+  credit_buffer #(.WIDTH(NARROW), .CAPACITY(2), .AT_ONCE(1)) buffer (
     .clk, .rst,
     .take(fire), .has_place,
     .push(fire), .push_data(current[NARROW-1:0]),

@@ -51,7 +51,7 @@ module width_up #(
     else if (fire) part <= is_last ? '0 : part + 1'b1;
   end
 
-  credit_buffer #(.WIDTH(RATIO * NARROW), .CAPACITY(1)) buffer (
+  credit_buffer #(.WIDTH(RATIO * NARROW), .CAPACITY(1), .AT_ONCE(1)) buffer (
     .clk, .rst,
     .take(fire && is_last), .has_place,
     .push(fire && is_last), .push_data(wide),

@@ -87,13 +87,20 @@ class Argmax(Stage):
         )
 
     def cost(self) -> Cost:
-        """One comparator and multiplexer per lane."""
+        """A comparator for each lane but the first, one with the best so far, the output buffer."""
         index_bits = self.output_types[0].dtype.bits
         value_bits = self.input_dtype.bits
-        total = cost.register(self.pe * value_bits + 2 * (value_bits + index_bits))
-        for _ in range(self.pe):
-            total += cost.adder(value_bits) + Cost(lut=value_bits + index_bits)
-        return total + cost.register(index_bits)
+        folds = self.classes // self.pe
+        pair = cost.adder(value_bits) + cost.multiplexer(2, value_bits + index_bits)
+        total = cost.register((self.pe + 1) * value_bits + 2) + pair.times(self.pe - 1)
+        if folds > 1:
+            # First and last twice, the best so far, the index of three values.
+            total += cost.counter(folds) + cost.register(4 + value_bits + 3 * index_bits)
+            total += cost.adder(value_bits) + Cost(lut=index_bits + 4)
+        elif self.pe > 1:
+            total += cost.register(index_bits)
+        capacity = self.schedule().pipes["m_axis"].capacity
+        return total + cost.credit_buffer(capacity, index_bits) + Cost(lut=2)
 
     def module(self) -> Module:
         """``argmax.sv``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from types import MappingProxyType
 from typing import ClassVar
@@ -48,8 +49,8 @@ class Kernel(ABC):
         """Return a random input datatype and weights ``(MH, MW)`` that the kernel takes."""
 
     @abstractmethod
-    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
-        """Return the cost of one PE's ``simd`` products and their sum."""
+    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int = 1) -> Cost:
+        """Return the cost of the ``simd`` products of ``pe`` neurons and their sums."""
 
 
 class Xnor(Kernel):
@@ -83,9 +84,11 @@ class Xnor(Kernel):
         """BIPOLAR inputs and weights."""
         return BIPOLAR, BIPOLAR.random(shape, rng)
 
-    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
-        """XNORs are absorbed in the first full adders."""
-        return cost.popcount(simd)
+    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int = 1) -> Cost:
+        """Two LUTs for the XNORs of each full adder: one XNOR fits into the LUT of its sum."""
+        xnors = Cost(lut=simd if simd < 3 else math.ceil(2 * simd / 3))
+        sums = cost.register(simd.bit_length())
+        return (xnors + cost.popcount(simd) + sums).times(pe)
 
 
 class Signed(Kernel):
@@ -123,15 +126,23 @@ class Signed(Kernel):
         members = ((-1, 1), (-1, 0, 1), (1, 0))[rng.integers(0, 3)]
         return dtype, rng.choice(np.array(members, np.int64), shape)
 
-    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int) -> Cost:
-        """One adder per product, growing up the tree."""
-        total = Cost()
-        terms, bits = simd, dtype.bits + 1
-        while terms > 1:
-            for _ in range(terms // 2):
-                total += cost.adder(bits)
-            terms, bits = (terms + 1) // 2, bits + 1
-        return total + Cost(lut=simd * dtype.bits)
+    def cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int = 1) -> Cost:
+        """One LUT a bit for each term, full adders down to two terms, an adder.
+
+        Bipolar weights take pairs of lanes, whose sums and differences all neurons share.
+        """
+        pairs = simd // 2 if weight_dtype == BIPOLAR else 0
+        terms = simd - pairs
+        term_bits = dtype.bits + (2 if pairs else 1)
+        shared = cost.adder(dtype.bits + 1).times(2 * pairs)
+        if dtype == BIPOLAR:
+            # A term is -2, 0 or 2 and a function of two inputs and two weights.
+            term_bits, shared = 2, Cost()
+        sum_bits = dtype.bits + 1 + (simd - 1).bit_length()
+        # The ones that negation adds enter the full adders of the lowest bits.
+        ones = Cost(lut=2 * terms if terms > 1 else 0)
+        neuron = Cost(lut=terms * term_bits) + cost.full_adders(terms, term_bits) + ones
+        return shared + (neuron + cost.adder(sum_bits) + cost.register(sum_bits)).times(pe)
 
 
 def _exact_product(x: IntArray, weights: IntArray) -> IntArray:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -68,12 +69,16 @@ class MatVec(Stage):
             raise GraphError(f"{self.name}: weights must be (MH, MW), got shape {weights.shape}")
         weights.setflags(write=False)
         object.__setattr__(self, "weights", weights)
-        if len(self.inputs) != 1 or len(self.outputs) != 1:
-            raise GraphError(f"{self.name}: a matvec has one input and one output")
         if self.kernel not in KERNELS:
             raise GraphError(f"{self.name}: kernel {self.kernel!r} is none of {sorted(KERNELS)}")
         self.arithmetic.check_input(self.input_dtype)
-        self.arithmetic.weight_dtype(weights)
+        self.weight_dtype  # noqa: B018 (checks the weights)
+        self._check_folds()
+
+    def _check_folds(self) -> None:
+        """Check all that does not depend on single weights."""
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            raise GraphError(f"{self.name}: a matvec has one input and one output")
         for field, fold, label, size in (
             ("simd", self.simd, "MW", self.synapses),
             ("pe", self.pe, "MH", self.neurons),
@@ -130,6 +135,11 @@ class MatVec(Stage):
         return self.synapses // self.simd
 
     @cached_property
+    def weight_dtype(self) -> DataType:
+        """Encoding of a stored weight; raises where the kernel does not take the weights."""
+        return self.arithmetic.weight_dtype(self.weights)
+
+    @cached_property
     def accumulator_range(self) -> tuple[int, int]:
         """Least and greatest accumulator."""
         return self.arithmetic.accumulator_range(self.input_dtype, self.weights)
@@ -150,6 +160,20 @@ class MatVec(Stage):
         """Vectors of MH accumulators or results, ``pe`` lanes."""
         dtype = self.thresholds.dtype if self.thresholds else self.accumulator_dtype
         return (StreamType(dtype=dtype, shape=(*self.leading, self.neurons), lanes=self.pe),)
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed.
+
+        Weights and inputs that stay are not checked again, and what was computed from them stays.
+        """
+        if not changes.keys() <= {"inputs", "outputs", "thresholds", "leading", "simd", "pe"}:
+            return super().with_(**changes)
+        self.accumulator_range  # noqa: B018 (computed here, it serves all copies)
+        changed = copy(self)
+        for name, value in changes.items():
+            object.__setattr__(changed, name, value)
+        changed._check_folds()
+        return changed
 
     def accumulators(self, x: IntArray) -> IntArray:
         """Return the integers before the thresholds, ``(images, *leading, MH)``."""
@@ -218,6 +242,15 @@ class MatVec(Stage):
         return (x,)
 
     @property
+    def _sum_bits(self) -> int:
+        """Bits of the sum of one cycle's products."""
+        if self.kernel == "xnor":
+            return self.simd.bit_length()
+        return min(
+            self.input_dtype.bits + 1 + (self.simd - 1).bit_length(), self.accumulator_dtype.bits
+        )
+
+    @property
     def _capacity(self) -> int:
         """Beats of the output buffer that keep the rate of one beat per neuron fold."""
         return math.ceil((LATENCY + 1) / self.synapse_folds)
@@ -231,49 +264,76 @@ class MatVec(Stage):
         if parameter in ("ROWS_FILE", "COLUMNS_FILE"):
             return f"border class of {'row' if parameter == 'ROWS_FILE' else 'column'} {word}"
         neuron_fold, synapse_fold = divmod(word, self.synapse_folds)
-        lane = bit // self.arithmetic.weight_dtype(self.weights).bits
+        lane = bit // self.weight_dtype.bits
         neuron = neuron_fold * self.pe + lane // self.simd
         synapse = synapse_fold * self.simd + lane % self.simd
         return f"channel {neuron}, weight {synapse}"
 
     def cost(self) -> Cost:
-        """Weight memory, input buffer, kernels, accumulators, thresholds, output buffer."""
-        weight_dtype = self.arithmetic.weight_dtype(self.weights)
-        weight_bits = self.pe * self.simd * weight_dtype.bits
-        beat_bits = self.simd * self.input_dtype.bits
-        accumulator_bits = self.accumulator_dtype.bits
+        """Control, vector, weight memory, kernels, accumulators, thresholds, output buffer."""
+        weight_bits = self.pe * self.simd * self.weight_dtype.bits
         words = self.neuron_folds * self.synapse_folds
-        total = cost.memory(words, weight_bits) + cost.register(2 * beat_bits + weight_bits)
+        total = self._control_cost() + self._vector_cost() + cost.memory(words, weight_bits)
+        is_block = cost.is_block_rom(words, weight_bits)
+        total += cost.register(weight_bits if is_block else cost.distinct_bits(words, weight_bits))
+        total += self.arithmetic.cost(self.input_dtype, self.weight_dtype, self.simd, self.pe)
+        if self.synapse_folds > 1:
+            bits = self.accumulator_dtype.bits
+            # A LUT a bit before the adder, which starts a sum from 0.
+            accumulator = cost.adder(bits) + Cost(lut=bits, ff=bits)
+        else:
+            accumulator = cost.register(self._sum_bits)
+        total += accumulator.times(self.pe)
+        if self.thresholds is not None:
+            total += self._thresholds_cost(self.thresholds)
+        return total + cost.credit_buffer(self._capacity, self.output_types[0].width_bits)
+
+    def _control_cost(self) -> Cost:
+        """Counters of folds and words, four valid bits, what fires and what becomes valid."""
+        total = cost.counter(self.synapse_folds) + cost.counter(self.neuron_folds)
+        if self.synapse_folds > 1:
+            total += cost.register(6)  # first and last, three cycles each
+        is_power = self.synapse_folds.bit_count() == 1
+        if self.neuron_folds > 1 and not is_power:
+            total += cost.counter(self.neuron_folds * self.synapse_folds)
+        return total + Cost(lut=6, ff=4)
+
+    def _vector_cost(self) -> Cost:
+        """Two registers, and the memory that replays the vector."""
+        beat_bits = self.simd * self.input_dtype.bits
+        total = cost.register(2 * beat_bits)
         if self.neuron_folds > 1:
             total += cost.lut_ram(self.synapse_folds, beat_bits) + Cost(lut=beat_bits)
-        for _ in range(self.pe):
-            total += self.arithmetic.cost(self.input_dtype, weight_dtype, self.simd)
-            total += cost.adder(accumulator_bits) + cost.register(2 * accumulator_bits)
-        if self.thresholds is not None:
-            for _ in range(self.pe * self.thresholds.steps):
-                total += cost.adder(accumulator_bits)
-            levels, width = self.thresholds.image(*self.accumulator_range, self.pe)
-            total += cost.memory(len(levels), width)
+        return total
+
+    def _thresholds_cost(self, thresholds: Thresholds) -> Cost:
+        """Level memory, staircases, the address of the levels on its way there, borders."""
+        low, high = self.accumulator_range
+        level_bits = thresholds.level_dtype(low, high).bits
+        words = self.neuron_folds * self.borders
+        word_bits = thresholds.word_bits(low, high, self.pe)
+        is_block = cost.is_block_rom(words, word_bits)
+        # A register behind the memory, as for the weights.
+        total = cost.memory(words, word_bits)
+        total += cost.register(word_bits if is_block else cost.distinct_bits(words, word_bits))
+        total += thresholds.cost(level_bits, words).times(self.pe)
+        address = (words - 1).bit_length()
+        total += cost.register(2 * address)
         if self.border is not None:
-            address = (self.borders * self.neuron_folds).bit_length()
             for positions in self.border.map.shape:
-                total += cost.memory(positions, address)
-                total += cost.adder(positions.bit_length()) + cost.register(positions.bit_length())
-                total += cost.adder(address) + cost.register(address)
-        out_bits = self.output_types[0].width_bits
-        if self._capacity > 1:
-            return total + cost.lut_ram(self._capacity, out_bits)
-        return total + cost.register(out_bits)
+                total += cost.memory(positions, address) + cost.counter(positions)
+                total += cost.adder(address)
+        return total
 
     def module(self) -> Module:
         """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
-        weight_dtype = self.arithmetic.weight_dtype(self.weights)
         blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
         words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
+        weight_bits = self.pe * self.simd * self.weight_dtype.bits
         memories = {
             "WEIGHTS_FILE": MemoryImage(
-                words=pack_words(words, weight_dtype),
-                width_bits=self.pe * self.simd * weight_dtype.bits,
+                words=pack_words(words, self.weight_dtype),
+                width_bits=weight_bits,
             )
         }
         parameters: dict[str, int | str] = {
@@ -285,10 +345,11 @@ class MatVec(Stage):
             "X_BITS": self.input_dtype.bits,
             "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
             "X_BIPOLAR": int(self.input_dtype.encoding is Encoding.BIPOLAR),
-            "W_BITS": weight_dtype.bits,
+            "W_BITS": self.weight_dtype.bits,
             "ACC_BITS": self.accumulator_dtype.bits,
             "ACC_SIGNED": int(self.accumulator_dtype.encoding is Encoding.SIGNED),
             "CAPACITY": self._capacity,
+            "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weight_bits)),
             "OUT_BITS": self.output_types[0].dtype.bits,
         }
         if self.thresholds is not None:
@@ -298,6 +359,7 @@ class MatVec(Stage):
                 "STEPS": self.thresholds.steps,
                 "LEVEL_BITS": self.thresholds.level_dtype(*self.accumulator_range).bits,
                 "BASE": self.thresholds.base,
+                "LEVELS_BLOCK": int(cost.is_block_rom(len(levels), width)),
             }
         if self.border is not None:
             rows, columns = self.border.map.shape

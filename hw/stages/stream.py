@@ -79,15 +79,13 @@ class Fifo(Stage):
         )
 
     def cost(self) -> Cost:
-        """A register, LUT RAM and two counters, or block RAM, four counters and a small buffer."""
+        """A small buffer, or block RAM, its counters and the buffer that it is read ahead into."""
         width = self.type.width_bits
-        if self.depth == 1:
-            return cost.register(width)
-        counter = cost.adder(self.depth.bit_length()) + cost.register(self.depth.bit_length())
-        if self.is_block_ram:
-            total = cost.ram(self.depth, width) + cost.register(width) + cost.lut_ram(4, width)
-            return total + counter + counter + counter + counter
-        return cost.lut_ram(self.depth, self.type.width_bits) + counter + counter
+        if not self.is_block_ram:
+            return cost.credit_buffer(self.depth, width, at_once=True) + Cost(lut=1)
+        total = cost.ram(self.depth, width) + cost.register(width + 2)
+        total += (cost.counter(self.depth) + cost.up_down_counter(self.depth)).times(2)
+        return total + cost.credit_buffer(4, width) + Cost(lut=2)
 
     def module(self) -> Module:
         """``fifo.sv``."""
@@ -172,12 +170,15 @@ class Width(Stage):
         )
 
     def cost(self) -> Cost:
-        """Registers for the parts, a small buffer at the output."""
+        """Registers for the parts, a counter, a small buffer at the output."""
         wide = max(self.type.width_bits, self.output_types[0].width_bits)
         narrow = min(self.type.width_bits, self.output_types[0].width_bits)
+        total = cost.counter(self.ratio) + cost.register(wide - narrow) + Cost(lut=1)
         if self.is_widening:
-            return cost.register(2 * wide - narrow)
-        return cost.register(wide) + Cost(lut=wide) + cost.lut_ram(2, narrow)
+            return total + cost.credit_buffer(1, wide, at_once=True)
+        # A part is the rest of the wide beat or comes in; nothing follows the last one.
+        total += Cost(lut=wide - narrow)
+        return total + cost.credit_buffer(2, narrow, at_once=True)
 
     def module(self) -> Module:
         """``width_up.sv`` or ``width_down.sv``."""

@@ -97,15 +97,14 @@ class Threshold(Stage):
         return self.thresholds.locate(low, high, self.pe, word, bit)
 
     def cost(self) -> Cost:
-        """Level memory, one comparator per lane and step, the output buffer."""
+        """Counter, level memory, staircases, the output buffer."""
         low, high = self.input_dtype.min, self.input_dtype.max
-        words, width = self.thresholds.image(low, high, self.pe)
+        folds = self.thresholds.channels // self.pe
+        total = cost.counter(folds) + cost.register(self.pe * self.input_dtype.bits + 1)
+        total += cost.memory(folds, self.thresholds.word_bits(low, high, self.pe))
         level_bits = self.thresholds.level_dtype(low, high).bits
-        result_bits = self.pe * self.thresholds.dtype.bits
-        total = cost.memory(len(words), width) + cost.register(self.pe * self.input_dtype.bits)
-        for _ in range(self.pe * self.thresholds.steps):
-            total += cost.adder(level_bits)
-        return total + cost.lut_ram(LATENCY + 1, result_bits)
+        total += self.thresholds.cost(level_bits, folds).times(self.pe)
+        return total + cost.credit_buffer(LATENCY + 1, self.pe * self.thresholds.dtype.bits)
 
     def module(self) -> Module:
         """``threshold.sv``."""
@@ -122,6 +121,7 @@ class Threshold(Stage):
                 "LEVEL_BITS": self.thresholds.level_dtype(low, high).bits,
                 "OUT_BITS": self.thresholds.dtype.bits,
                 "BASE": self.thresholds.base,
+                "LEVELS_BLOCK": int(cost.is_block_rom(len(words), width)),
             },
             memories={"LEVELS_FILE": MemoryImage(words=words, width_bits=width)},
             sources=("staircase", "credit_buffer"),

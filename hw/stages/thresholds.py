@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import cost
+from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, smallest_for
 from ..errors import GraphError
 from ..packing import Bytes, pack_words
@@ -125,6 +127,22 @@ class Thresholds:
         if lane >= pe:
             return f"channel {word * pe + bit - pe * self.steps * level_bits}, direction"
         return f"channel {word * pe + lane}, threshold {rest // level_bits}"
+
+    def word_bits(self, low: int, high: int, pe: int) -> int:
+        """Return the width of a word of :meth:`image`."""
+        return pe * (self.steps * self.level_dtype(low, high).bits + 1)
+
+    def cost(self, level_bits: int, words: int) -> Cost:
+        """Return the cost of the comparisons of one lane, ``staircase.sv``.
+
+        Args:
+            level_bits: Bits of a level.
+            words: Words of the level memory; a single one is constants, two bits of which fit into
+                a LUT.
+        """
+        comparator = cost.comparator(level_bits) if words > 1 else Cost(lut=-(-level_bits // 2))
+        counted = self.steps - self.steps.bit_count()
+        return comparator.times(self.steps) + Cost(lut=2 * counted)
 
     def image(self, low: int, high: int, pe: int) -> tuple[Bytes, int]:
         """Return memory words and their width in bits, one word per fold of ``pe`` channels.

@@ -30,21 +30,43 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "reset_dropped",
-        "fifo",
+        "threshold",
         "credit_buffer",
-        "if (rst) places <= COUNT_W'(CAPACITY);\n    else places",
-        "places",
+        "if (rst) places <= COUNT_W'(CAPACITY);\n      else if",
+        "if",
     ),
     Mutant(
         "ready_stuck",
-        "fifo",
+        "threshold",
         "credit_buffer",
         "assign has_place = places != '0;",
         "assign has_place = 1'b1;",
     ),
     Mutant(
+        "ready_stuck_when_full",
+        "width",
+        "credit_buffer",
+        "assign has_place = gen_memory.waiting != COUNT_W'(CAPACITY);",
+        "assign has_place = 1'b1;",
+    ),
+    Mutant(
+        "ready_stuck_when_one_waits",
+        "width",
+        "credit_buffer",
+        "assign has_place = !m_axis_tvalid;",
+        "assign has_place = 1'b1;",
+    ),
+    Mutant(
+        "push_lost_when_popped",
+        "threshold",
+        "credit_buffer",
+        "if (push != pop) waiting",
+        "if (push || pop) waiting",
+    ),
+    Mutant("pointer_lacks_a_carry", "fifo", "credit_buffer", "('1 << i)", "('1 << (i + 1))"),
+    Mutant(
         "capacity_off_by_one",
-        "fifo",
+        "threshold",
         "credit_buffer",
         "if (rst) places <= COUNT_W'(CAPACITY);",
         "if (rst) places <= COUNT_W'(CAPACITY - 1);",
@@ -72,7 +94,7 @@ MUTANTS = [
     ),
     Mutant(
         "pointer_wraps_early",
-        "fifo",
+        "threshold",
         "credit_buffer",
         "LAST = POINTER_W'(CAPACITY - 1)",
         "LAST = POINTER_W'(CAPACITY - 2)",
@@ -139,11 +161,11 @@ MUTANTS = [
         "reset_dropped",
         "matvec",
         "matvec",
-        "if (rst) begin\n      sf   <= '0;\n      nf   <= '0;\n      word <= '0;\n    end else if",
+        "if (rst) begin\n      sf   <= '0;\n      nf   <= '0;\n    end else if",
         "if",
     ),
     Mutant(
-        "levels_of_the_next_fold", "matvec", "matvec", "level_memory[at_3]", "level_memory[at_2]"
+        "levels_of_the_next_fold", "matvec", "matvec", "level_memory[at_2]", "level_memory[at_1]"
     ),
     Mutant(
         "vector_not_replayed",
@@ -158,15 +180,24 @@ MUTANTS = [
         "subtraction_without_one",
         "matvec",
         "dot_signed",
-        "y = SUM_BITS'(negatives);",
-        "y = SUM_BITS'(negatives >> 1);",
+        "y = y + SUM_BITS'(is_negative[i]);",
+        "y = y + SUM_BITS'(is_negative[i] & is_negative[0]);",
     ),
+    Mutant(
+        "pair_subtracted_for_added",
+        "matvec",
+        "dot_signed",
+        "w[2*i] == w[2*i+1] ? sum : difference",
+        "w[2*i] != w[2*i+1] ? sum : difference",
+    ),
+    Mutant("words_of_the_other_fold", "matvec", "matvec", "word = {nf, sf};", "word = {sf, nf};"),
+    Mutant("word_not_counted", "matvec", "matvec", "'0 : word + 1'b1;", "'0 : word;"),
     Mutant(
         "zero_weight_used",
         "matvec",
         "dot_signed",
-        "assign is_used[i]     = w[2*i];",
-        "assign is_used[i]     = 1'b1;",
+        "assign is_used        = w[2*i];",
+        "assign is_used        = 1'b1;",
     ),
     Mutant(
         "tie_takes_the_last_beat",
@@ -341,7 +372,7 @@ MUTANTS = [
     ),
     Mutant("yields_every_tap", "depthwise", "depthwise", "valid_3 && last_3", "valid_3"),
     Mutant("read_without_place", "fifo", "fifo", "waiting != '0 && has_place", "waiting != '0"),
-    Mutant("place_not_given_back", "fifo", "fifo", "+ COUNT_W'(pop);", ";"),
+    Mutant("place_not_given_back", "fifo", "fifo", "if (fire != pop) places", "if (fire) places"),
     Mutant(
         "read_before_it_came",
         "fifo",
@@ -356,7 +387,13 @@ MUTANTS = [
         "row_1    <= rows[oy];",
         "row_1    <= rows[oy == '0 ? oy : oy - 1'b1];",
     ),
-    Mutant("border_of_the_next_column", "matvec", "matvec", "at_2 + column_2", "at_2 + column_1"),
+    Mutant(
+        "border_of_the_next_column",
+        "matvec",
+        "matvec",
+        "column_1 <= columns[ox];",
+        "column_1 <= columns[ends_row ? ox : ox + 1'b1];",
+    ),
 ]
 
 
@@ -426,6 +463,6 @@ def test_the_suite_catches(mutant: Mutant, tmp_path: Path) -> None:
     source.write_text(text.replace(mutant.before, mutant.after))
     count, images = (4, 12) if mutant.kind in ("window", "pool") else (8, 24)
     dataflow = bench((*random_bench(mutant.kind, count, 0).stages, *directed(mutant.kind)))
-    result = check(dataflow, tmp_path, images=images, runs=2, rtl_folder=modules)
+    result = check(dataflow, tmp_path, images=images, runs=4, rtl_folder=modules)
     assert result.mismatches > 0
     assert result.first

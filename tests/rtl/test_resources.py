@@ -1,0 +1,219 @@
+"""What Yosys makes of stages, cell by cell, and how far the estimates are from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from popshift.flows.bench import lut
+from popshift.flows.conformance import bench
+from popshift.flows.synth.cells import Cells, count_cells, measure_stages
+from popshift.hw import cost
+from popshift.hw.cost import Cost
+from popshift.hw.dtypes import BIPOLAR, IntArray, unsigned
+from popshift.hw.errors import FoldingError
+from popshift.hw.graph import Stage, StreamType
+from popshift.hw.stages import Argmax, Fifo, MatVec, Threshold, Thresholds, Width
+
+
+def cells(**counts: int) -> Cells:
+    names = ("lut4", "ccu2c", "chains", "taps", "dpr16x4", "ff", "dp16kd", "dsp")
+    return Cells(**{name: counts.get(name, 0) for name in names})
+
+
+def matvec(name: str, shape: tuple[int, int], **fields: object) -> MatVec:
+    ends = {"inputs": (f"{name}_x",), "outputs": (f"{name}_y",)}
+    rng = np.random.default_rng(0)
+    return MatVec(name=name, **ends, weights=BIPOLAR.random(shape, rng), **fields)
+
+
+def representative() -> tuple[Stage, ...]:
+    beats = StreamType(dtype=unsigned(4), shape=(64,), lanes=1)
+    levels: IntArray = np.arange(16)[:, None] * 5
+    return (
+        Fifo(name="fifo16", inputs=("a",), outputs=("b",), type=beats, depth=16),
+        Fifo(name="fifo2", inputs=("c",), outputs=("d",), type=beats, depth=2),
+        Width(name="up", inputs=("e",), outputs=("f",), type=beats, lanes=4),
+        matvec("bits", (64, 64), input_dtype=BIPOLAR, kernel="xnor", simd=16, pe=2),
+        matvec("add", (64, 64), input_dtype=unsigned(8), kernel="signed", simd=4, pe=2),
+        Threshold(
+            name="stairs",
+            inputs=("g",),
+            outputs=("h",),
+            thresholds=Thresholds(levels=levels, is_rising=np.ones(16)),
+            input_dtype=unsigned(7),
+        ),
+        Argmax(name="argmax", inputs=("i",), outputs=("j",), classes=10, input_dtype=unsigned(7)),
+    )
+
+
+@pytest.mark.slow
+def test_cells_of_representative_stages(tmp_path: Path) -> None:
+    """A change here is meant, or a loss: of LUTs, or of what Yosys recognizes."""
+    assert measure_stages(bench(representative()), tmp_path) == {
+        # 16 x 4 bits are one distributed memory. Pointers 4 + 4 bits, the read pointer a second
+        # time at the memory, 5 bits of beats waiting, whose +1 or -1 is the chain of 3 pairs.
+        "fifo16": cells(lut4=19, ccu2c=3, chains=1, dpr16x4=1, ff=4 + 4 + 4 + 5),
+        # 2 x 4 bits stay in flip-flops: one LUT a bit selects, no counter needs a chain.
+        "fifo2": cells(lut4=16, ff=2 * 4 + 1 + 1 + 1 + 2),
+        # Three parts, the wide beat, its valid bit, a counter to 4.
+        "up": cells(lut4=7, ff=3 * 4 + 16 + 1 + 2),
+        # Weights, 128 x 32 bits, in one block RAM; 4 beats of 16 bits and 2 of 14 in 4 + 4
+        # distributed memories. Chains: two accumulators of 7 bits, the counter of 32 folds.
+        # Flip-flops: counters, first and last, valid; beats and weights; the address at the memory;
+        # sums, accumulators; the buffer.
+        "bits": cells(
+            lut4=129,
+            ccu2c=2 * 4 + 3,
+            chains=3,
+            dpr16x4=4 + 4,
+            ff=(2 + 5) + 6 + 4 + (2 * 16 + 32) + 2 + 2 * 5 + 2 * 7 + (2 + 2 + 1 + 1 + 1),
+            dp16kd=1,
+        ),
+        # Chains: sums and differences of 9 bits of two pairs of lanes, which both neurons share; in
+        # each neuron the sum of 11 bits and the accumulator of 15; the counter of 32 folds.
+        "add": cells(
+            lut4=157,
+            ccu2c=4 * 5 + 2 * 6 + 2 * 8 + 3,
+            chains=4 + 2 + 2 + 1,
+            dpr16x4=8,
+            ff=(4 + 5) + 6 + 4 + (2 * 32 + 8) + 4 + 2 * 11 + 2 * 15 + (30 + 1 + 1),
+            dp16kd=1,
+        ),
+        # Levels 0 to 75 take 7 bits of a LUT each; the chain compares 7 bits. Flip-flops: counter,
+        # input, valid, levels; counters, pointers, address and 3 bits of the buffer.
+        "stairs": cells(lut4=32, ccu2c=4, chains=1, ff=4 + 7 + 1 + 7 + (2 + 2 + 2 + 2 + 2 + 3)),
+        # The chain compares 6 bits with the best so far, a LUT the seventh. Flip-flops: three values, three indices,
+        # first and last, valid, counter, buffer.
+        "argmax": cells(lut4=24, ccu2c=3, chains=1, ff=3 * 7 + 3 * 4 + 4 + 2 + 4 + (4 + 1 + 1)),
+    }
+
+
+def test_nextpnr_counts_the_ends_of_carry_chains_and_write_ports():
+    """Sums that nextpnr reported: 16-bit adder 20, 16-bit comparator 21, 16 x 16 memory 24."""
+    assert cells(ccu2c=8, chains=1).cost == Cost(lut=20)
+    assert cells(lut4=1, ccu2c=8, chains=1).cost == Cost(lut=21)
+    assert cells(dpr16x4=4, ff=16).cost == Cost(lut=24, ff=16)
+    # The example digits-mlp with its UART; two more drive the constants.
+    whole = cells(lut4=1389, ccu2c=225, chains=52, taps=4, dpr16x4=53, ff=1206, dp16kd=13)
+    assert whole.cost == Cost(lut=2375 - 2, ff=1206, bram=13)
+
+
+def test_chains_and_taps_are_counted_from_connections():
+    def carry(cin: object, cout: int) -> dict[str, object]:
+        return {
+            "type": "CCU2C",
+            "connections": {"CIN": [cin], "COUT": [cout]},
+            "port_directions": {"CIN": "input", "COUT": "output"},
+        }
+
+    lut4 = {
+        "type": "LUT4",
+        "connections": {"A": [3], "Z": [9]},
+        "port_directions": {"A": "input", "Z": "output"},
+    }
+    module = {
+        # Two chains: 0 -> 2 -> 3 -> 4 with 3 read by a LUT, and 1 -> 5, which leaves by a port.
+        "cells": {
+            "a": carry("0", 2),
+            "b": carry(2, 3),
+            "c": carry(3, 4),
+            "d": carry("1", 5),
+            "e": lut4,
+        },
+        "ports": {"y": {"direction": "output", "bits": [5]}},
+    }
+    assert count_cells(module) == cells(lut4=1, ccu2c=4, chains=2, taps=1)
+
+
+@pytest.mark.slow
+def test_estimates_are_close(tmp_path: Path) -> None:
+    network = lut.digits_mlp()
+    found = lut.measure((*network.stages, *lut.random_stages(8, seed=1)), tmp_path)
+    whole, small = found[: len(network.stages)], found[len(network.stages) :]
+    # The network within 5 %, each of its stages within 20 % or 20 LUTs, flip-flops within 1 %,
+    # block RAMs exactly.
+    estimated, actual = (
+        sum((one.estimate for one in whole), Cost()),
+        sum((one.actual for one in whole), Cost()),
+    )
+    assert abs(estimated.lut - actual.lut) <= actual.lut / 20
+    assert [one.stage.name for one in whole if not one.is_close] == []
+    assert abs(estimated.ff - actual.ff) <= actual.ff / 100
+    assert estimated.bram == actual.bram
+    # Of small stages nine in ten; the others hold weights or levels that simplify by luck.
+    assert len(small) == 40
+    assert sum(one.is_close for one in small) >= 36
+    assert [one.stage.name for one in small if one.estimate.bram != one.actual.bram] == []
+    for one in small:
+        assert one.actual.lut / 2 - 20 <= one.estimate.lut <= 2 * one.actual.lut + 20
+        assert abs(one.estimate.ff - one.actual.ff) <= 20
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every stage take 25 LUTs more than estimated, without synthesis."""
+
+    def more(stages: Sequence[Stage], folder: Path) -> list[lut.Measured]:
+        return [lut.Measured(stage, stage.cost(), stage.cost() + Cost(lut=25)) for stage in stages]
+
+    monkeypatch.setattr(lut, "measure", more)
+
+
+def test_json_has_a_row_for_the_network_and_each_stage(
+    measured: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lut.main(as_json=True) == 0
+    report = json.loads(capsys.readouterr().out)
+    network = lut.digits_mlp()
+    assert report["stages"] == len(network.stages) + 40 == len(report["rows"]) - 1
+    assert set(report["rows"][0]) == {"work", "popshift", "peer", "peer_name", "ratio"}
+    whole, first = report["rows"][:2]
+    assert whole["work"] == "digits-mlp"
+    assert whole["popshift"] == network.cost().lut
+    assert whole["peer"] == network.cost().lut + 25 * len(network.stages)
+    assert first["work"] == "x_fifo: 4 x uint5 depth 16"
+    assert first["ratio"] == first["popshift"] / first["peer"]
+    # 25 LUTs are a fifth of 125: only stages as large as that are close.
+    assert 0 < report["close"] < report["stages"]
+
+
+def test_table_has_estimated_and_measured_luts(
+    measured: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    assert lut.main(as_json=False) == 0
+    printed = capsys.readouterr().out
+    assert "xnor 256x256 simd 32 pe 2" in printed
+    assert all(word in printed for word in ("estimated", "measured", "ratio"))
+
+
+def test_a_read_only_memory_moves_to_block_ram_where_it_saves_enough():
+    # 16 words of a bit are one LUT, 64 words nine: 15 bits of 64 words are worth a block RAM.
+    assert cost.memory(16, 200) == Cost(lut=200, ff=200)
+    assert cost.memory(64, 14) == Cost(lut=126, ff=14)
+    assert cost.memory(64, 15) == Cost(bram=1)
+    # 1024 words of 64 bits: 18 bits a block.
+    assert cost.memory(1024, 64) == Cost(bram=4)
+    assert cost.memory(1, 64) == Cost()
+    # Two words have two columns that are not constant, whatever the width.
+    assert cost.memory(2, 1000) == Cost(lut=2, ff=2)
+
+
+def test_fields_that_leave_the_weights_alone_keep_what_was_computed_from_them():
+    layer = matvec("fc", (6, 4), input_dtype=unsigned(3), kernel="signed", simd=2, pe=3)
+    wider = layer.with_(simd=4, pe=1, outputs=("z",))
+    assert (wider.simd, wider.pe, wider.outputs) == (4, 1, ("z",))
+    assert wider.weights is layer.weights
+    assert wider.__dict__["accumulator_range"] is layer.__dict__["accumulator_range"]
+    assert (layer.simd, layer.pe) == (2, 3)
+    ones = layer.with_(weights=np.ones((6, 4)))
+    assert ones.accumulator_range == (0, 28)
+    with pytest.raises(FoldingError, match="simd=3 must divide MW=4"):
+        layer.with_(simd=3)
+    with pytest.raises(TypeError):
+        layer.with_(lanes=3)
