@@ -44,6 +44,12 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"no such folder: {path}")
+    return path
+
+
 def _plain_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name) is None:
         raise ValueError(f"must start with a letter and hold only A-Z a-z 0-9 _ -, got {name!r}")
@@ -66,6 +72,7 @@ Option = Annotated[Any, AfterValidator(_option)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
 OutputPath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 InputPath = Annotated[OutputPath, AfterValidator(_existing)]
+InputFolder = Annotated[OutputPath, AfterValidator(_folder)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
@@ -78,9 +85,15 @@ class Section(BaseModel):
 
 
 class DataSection(Section):
-    """Which images: ``name`` is one of the loaders of ``popshift.models.data``."""
+    """Which images.
+
+    Attributes:
+        name: One of the loaders of ``popshift.models.data``.
+        folder: Folder with the published files, of a data set that is not shipped.
+    """
 
     name: Name = "digits"
+    folder: InputFolder | None = None
 
 
 class ModelSection(Section):

@@ -11,7 +11,7 @@ from .config_errors import ConfigError, nearest, source_of, unknown_name
 if TYPE_CHECKING:
     from torch import nn
 
-    from .config import Config, ModelSection
+    from .config import Config, DataSection, ModelSection
 
 
 def network_options() -> dict[str, dict[str, Any]]:
@@ -68,6 +68,8 @@ def check_names(config: Config, where: str, overrides: Sequence[tuple[str, ...]]
     ):
         if given not in names:
             lines.append(f"{place(*keys)}: {unknown_name(given, list(names))}")
+    if not lines and DATASETS[config.data.name].is_shipped == (config.data.folder is not None):
+        lines.append(f"{place('data', 'folder')}: {_folder_rule(config.data)}")
     if lines:
         raise ConfigError("\n".join(lines))
     try:
@@ -76,3 +78,10 @@ def check_names(config: Config, where: str, overrides: Sequence[tuple[str, ...]]
         raise ConfigError(f"{place('model')}: {error}") from error
     except TypeError as error:
         raise ConfigError(f"{place('model')}: an option is of the wrong type: {error}") from error
+
+
+def _folder_rule(data: DataSection) -> str:
+    """Return what is wrong with the folder of a data set."""
+    if data.folder is None:
+        return f"{data.name} is not shipped; give the folder with its published files"
+    return f"{data.name} is shipped and takes no folder; leave the key out"

@@ -44,7 +44,7 @@ class Export(Step):
 
         net = create_network(model)
         train.load_weights(net, work.input("network.safetensors"))
-        split = data.load(work.config.data.name)
+        split = data.load(work.config.data.name, folder=work.config.data.folder)
         result = export(
             net,
             work.output("model.onnx"),

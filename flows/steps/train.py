@@ -54,7 +54,7 @@ class Train(Step):
 
         torch.set_num_threads(1)
         train = work.config.train
-        split = data.load(work.config.data.name)
+        split = data.load(work.config.data.name, folder=work.config.data.folder)
         given = {"epochs": train.epochs, "batch_size": train.batch_size, "lr": train.lr}
         net = create_network(work.config.model, seed=work.config.seed)
         result = _fit(work, net, split, "network", train.recipe, **given)

@@ -29,6 +29,11 @@ class DataSet:
     shipped: Callable[[], DataSplit] | None = None
     from_folder: Callable[[Path], DataSplit] | None = None
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it needs no folder."""
+        return self.shipped is not None
+
 
 DATASETS: Mapping[str, DataSet] = MappingProxyType(
     {

@@ -67,6 +67,12 @@ def test_a_configuration_and_its_sections_are_frozen(tmp_path):
         ("synth: {also_fits: ulx3s-12f}", "digits.yaml: synth.also_fits: must be a list"),
         ("data: {name: digit}", "digits.yaml: data.name: 'digit' is unknown; did you mean"),
         ("verify: {images: 0}", "digits.yaml: verify.images: must be at least 1, got 0"),
+        ("data: {name: mnist}", "digits.yaml: data.folder: mnist is not shipped; give the folder"),
+        ("data: {folder: .}", "digits.yaml: data.folder: digits is shipped and takes no folder"),
+        (
+            "data: {name: mnist, folder: nowhere}",
+            "digits.yaml: data.folder: no such folder: ",
+        ),
     ],
 )
 def test_a_wrong_line_is_named_by_file_place_rule_and_value(tmp_path, line, message):

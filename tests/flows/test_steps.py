@@ -54,6 +54,14 @@ def test_the_timing_is_that_of_the_simulator_and_reaches_the_rate(folder):
     assert timing["latency_cycles"] > 0
 
 
+def test_a_data_set_is_read_from_the_folder_that_the_configuration_names(tmp_path):
+    config = tmp_path / "mnist.yaml"
+    config.write_text(SMALL + "data: {name: mnist, folder: files}\n")
+    (tmp_path / "files").mkdir()
+    with pytest.raises(ValueError, match=f"{tmp_path / 'files'} lacks train-images-idx3-ubyte"):
+        build(config, until="train", output=tmp_path / "out")
+
+
 def test_training_twice_gives_the_same_model(folder):
     build(folder / "small.yaml", until="export", output=folder / "again")
     first, second = (folder / run / "model.onnx" for run in ("out", "again"))
