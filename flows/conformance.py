@@ -6,14 +6,14 @@ model checks them all. Gaps of the sources and stalls of the sinks are random.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..hw.dtypes import IntArray
 from ..hw.emit import RTL_FOLDER, emit
-from ..hw.graph import Dataflow, Stage
+from ..hw.graph import Dataflow, Stage, StreamType
 from ..hw.sim import simulate
 from ..hw.stages import STAGES
 from .compare import NOTHING, Comparison, compare_cycles, compare_values
@@ -38,10 +38,34 @@ def bench(stages: Sequence[Stage]) -> Dataflow:
     return Dataflow(name="bench", inputs=inputs, outputs=outputs, stages=tuple(stages))
 
 
+def side_by_side(dataflows: Sequence[Dataflow]) -> Dataflow:
+    """Return one dataflow of several that are not connected; names begin with the dataflow's."""
+    inputs: dict[str, StreamType] = {}
+    outputs: list[str] = []
+    stages: list[Stage] = []
+    for part in dataflows:
+
+        def renamed(names: Iterable[str], prefix: str = part.name) -> tuple[str, ...]:
+            return tuple(f"{prefix}_{name}" for name in names)
+
+        inputs.update(zip(renamed(part.inputs), part.inputs.values(), strict=True))
+        outputs += renamed(part.outputs)
+        stages += [
+            stage.with_(
+                name=f"{part.name}_{stage.name}",
+                inputs=renamed(stage.inputs),
+                outputs=renamed(stage.outputs),
+            )
+            for stage in part.stages
+        ]
+    return Dataflow(name="bench", inputs=inputs, outputs=tuple(outputs), stages=tuple(stages))
+
+
 def check(
     dataflow: Dataflow,
     folder: Path,
     *,
+    inputs: Sequence[IntArray] | None = None,
     images: int = 24,
     runs: int = 3,
     seed: int = 0,
@@ -52,7 +76,8 @@ def check(
     Args:
         dataflow: Stages to check, see :func:`bench`.
         folder: Receives RTL and compiled model.
-        images: Images per run.
+        inputs: Images of each input, in every run; None for other ones in each, made by the stages.
+        images: Images per run where ``inputs`` are None.
         runs: Runs, the first one without gaps and stalls.
         seed: Of stimulus and patterns.
         rtl_folder: SystemVerilog modules to check.
@@ -65,13 +90,13 @@ def check(
     rng = np.random.default_rng(seed)
     total = NOTHING
     for run in range(runs):
-        inputs = _stimulus(dataflow, images, rng)
+        given = _stimulus(dataflow, images, rng) if inputs is None else inputs
         gaps, ready = random_patterns(dataflow, rng) if run else ({}, {})
-        expected = dataflow.execute(*inputs)
-        clock = simulate(dataflow, images=images, gaps=gaps, ready=ready)
+        expected = dataflow.execute(*given)
+        clock = simulate(dataflow, images=len(given[0]), gaps=gaps, ready=ready)
         limit = 2 * clock.total_cycles + 1000
         rtl = model.run(
-            *inputs, gaps=gaps, ready=ready, max_cycles=limit, seed=int(rng.integers(1, 1 << 30))
+            *given, gaps=gaps, ready=ready, max_cycles=limit, seed=int(rng.integers(1, 1 << 30))
         )
         total += compare_values(dataflow, expected, rtl.values)
         total += compare_cycles(dataflow, clock.cycles, rtl.cycles)

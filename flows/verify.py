@@ -128,7 +128,7 @@ def _checks(
     )
     yield (
         "reference against torch",
-        lambda: values("reference", "torch", _compare_golden(dataflow, expected, golden)),
+        lambda: values("reference", "torch", compare_golden(dataflow, expected, golden)),
     )
     yield (
         "packed reference against reference",
@@ -169,7 +169,7 @@ def _compare_qonnx(model: Path, golden: Golden) -> Comparison:
     return total
 
 
-def _compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Golden) -> Comparison:
+def compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Golden) -> Comparison:
     """Compare streams, and accumulators behind fused thresholds, with torch's integers.
 
     Raises:
@@ -178,12 +178,11 @@ def _compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Go
     total = NOTHING
     seen = set()
     for stream, origin in dataflow.origins.items():
-        if origin.tensor in golden.tensors:
-            seen.add(origin.tensor)
-            where = layer_of(dataflow, stream)
-            total += _against_golden(where, origin, streams[stream], golden)
+        seen.update(origin.tensors)
+        where = layer_of(dataflow, stream)
+        total += _against_golden(where, origin, streams[stream], golden)
     for name, origin in dataflow.accumulators.items():
-        seen.add(origin.tensor)
+        seen.update(origin.tensors)
         accumulators = _accumulators(dataflow, dataflow.stage(name), streams)
         total += _against_golden(f"layer {name}, accumulator", origin, accumulators, golden)
     if missing := sorted(set(golden.tensors) - seen):
@@ -192,8 +191,12 @@ def _compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Go
 
 
 def _against_golden(where: str, origin: Origin, integers: IntArray, golden: Golden) -> Comparison:
-    want = origin.in_stream_order(golden.tensors[origin.tensor], integers.shape[1:])
-    return compare_arrays(where, want, origin.integers(integers))
+    total = NOTHING
+    for tensor in origin.tensors:
+        if tensor in golden.tensors:
+            want = origin.in_stream_order(golden.tensors[tensor], integers.shape[1:])
+            total += compare_arrays(where, want, origin.integers(integers))
+    return total
 
 
 def _accumulators(dataflow: Dataflow, stage: Stage, streams: dict[str, IntArray]) -> IntArray:

@@ -197,6 +197,8 @@ class Origin:
         offset: Integer added after the factor.
         scale: Float scale of the tensor, one value or one per channel.
         planes: Channels of a tensor that lies plane by plane; 1 for one in the stream's order.
+        aliases: Further tensors of the file with the same integers in the same order, such as those
+            behind a quantizer whose result they are already; their scales may be others.
     """
 
     tensor: str
@@ -204,6 +206,12 @@ class Origin:
     offset: int = 0
     scale: tuple[float, ...] = (1.0,)
     planes: int = 1
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The tensor and its aliases."""
+        return (self.tensor, *self.aliases)
 
     def integers(self, stream: IntArray) -> IntArray:
         """Return the integers of the tensor for those of the stream, in the stream's order."""

@@ -23,17 +23,17 @@ def _max_pool(walk: Walk, node: Node) -> Value:
     if len(node.outputs) > 1:
         raise node.refuse("it also yields indices", "use the maximum only")
     island = as_map(walk, node, settle(walk, walk.island(node)))
-    return _max(island, node, _pool_geometry(node, island))
+    return _max(walk, island, node, _pool_geometry(node, island))
 
 
 def _global_max_pool(walk: Walk, node: Node) -> Value:
     island = as_map(walk, node, settle(walk, walk.island(node)))
-    return _max(island, node, geometry(node, island, island.shape[2:]))
+    return _max(walk, island, node, geometry(node, island, island.shape[2:]))
 
 
-def _max(island: Island, node: Node, moves: Geometry) -> Island:
+def _max(walk: Walk, island: Island, node: Node, moves: Geometry) -> Island:
     if moves.kernel == (1, 1) and moves.stride == (1, 1):
-        return island
+        return _unpooled(walk, node, island)
     pooling = MaxPooling(
         node=node.label,
         tensor=node.outputs[0],
@@ -161,7 +161,7 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
     check_accumulators(island, node.label)
     area = moves.kernel[0] * moves.kernel[1]
     if area == 1 and moves.stride == (1, 1):
-        return island
+        return _unpooled(walk, node, island)
     affine = island.affine()
     if affine is None:
         bend = next(f.label for f in reversed(island.functions) if f.kind.value == "other")
@@ -192,6 +192,13 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
     return replace(
         total, functions=(divide(node.label, np.array([float(area)])), *island.functions)
     )
+
+
+def _unpooled(walk: Walk, node: Node, island: Island) -> Island:
+    """Return the island behind a pool over single pixels."""
+    if not island.functions:
+        walk.add_alias(island, node.outputs[0])
+    return island
 
 
 def _pool_geometry(node: Node, island: Island) -> Geometry:

@@ -23,7 +23,7 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
 
     1. A graph input that nothing declares: the quantizer stays in software and the input stream
        carries its integers.
-    2. A stream that is on the grid already: no stage, and the stream keeps its origin.
+    2. A stream that is on the grid already: no stage, and the tensor is an alias of its origin.
     3. Accumulators of a layer: its thresholds.
     4. Any other stream: a threshold stage.
 
@@ -73,7 +73,9 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
     """Return the integer point that carries ``tensor``; "" for one that the file does not have."""
     island = island.then(*quantizer.before)
     if not island.matvec and _is_identity(island, quantizer):
-        return replace(island, scale=quantizer.scale, multiplier=1, offset=0, functions=())
+        point = replace(island, scale=quantizer.scale, multiplier=1, offset=0, functions=())
+        walk.add_alias(point, tensor)
+        return point
     if island.dtype == BIPOLAR:
         raise node.refuse(
             "it quantizes bits again, which a threshold stage does not take",

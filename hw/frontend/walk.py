@@ -181,6 +181,23 @@ class Walk:
         else:
             self.origins[stream] = origin
 
+    def add_alias(self, island: Island, tensor: str) -> None:
+        """Say that ``tensor`` holds the same integers as the tensor of an integer point does."""
+        origin = self.origins.get(island.stream)
+        if origin is None or origin.tensor == tensor:
+            return
+        alias = origin_of(
+            tensor,
+            island.layout,
+            island.scale,
+            multiplier=island.multiplier,
+            offset=island.offset,
+        )
+        places = ("multiplier", "offset", "planes")
+        if alias and all(getattr(alias, name) == getattr(origin, name) for name in places):
+            aliases = (*origin.aliases, tensor)
+            self.origins[island.stream] = replace(origin, aliases=aliases)
+
     def new_stage(self, prefix: str) -> tuple[str, str]:
         """Return the name of the next stage of a kind, and of its output stream."""
         number = sum(name.rstrip("0123456789") == prefix for name in self.stages)

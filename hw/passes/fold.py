@@ -233,7 +233,7 @@ def _fast_enough(stage: Stage, budget: int, fps: float, clock_mhz: float) -> lis
     Raises:
         FoldingError: There is none.
     """
-    rows = _foldings(stage)
+    rows = foldings(stage)
 
     def is_fast(folds: Mapping[str, int]) -> bool:
         return cycles_per_image(stage.with_(**folds)) <= budget
@@ -263,7 +263,7 @@ def _price(stage: Stage) -> Price:
     return cost.lut, cost.bram, cost.ff
 
 
-def _foldings(stage: Stage) -> list[list[dict[str, int]]]:
+def foldings(stage: Stage) -> list[list[dict[str, int]]]:
     """Return the foldings of ``stage``, a row for each PE, SIMD ascending along it.
 
     SIMD folds the channels that come in; PE those that go out, or those that come in where it is

@@ -257,6 +257,7 @@ def test_input_already_on_the_grid_needs_no_stage(tmp_path):
     path = graph.save(tmp_path)
     dataflow = load(path)
     assert [stage.name for stage in dataflow.stages] == ["fc0", "argmax"]
+    assert dataflow.origins[next(iter(dataflow.inputs))].tensors == ("in", "quant0")
     assert_streams_equal(path, dataflow, np.array([[0, 1, 254, 255]]))
 
 

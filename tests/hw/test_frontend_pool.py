@@ -205,3 +205,14 @@ def test_the_average_of_popcounts_counts_their_offset_once_for_each(tmp_path):
     assert dataflow.origins["pool0_out"].offset == -4 * 8
     bits = images((2, 6, 6), 30, DataType.parse("BIPOLAR"))
     assert_streams_equal(path, dataflow, bits)
+
+
+@pytest.mark.parametrize("operation", ["MaxPool", "AveragePool"])
+def test_a_pool_over_single_pixels_is_an_alias_of_what_it_pools(tmp_path, operation):
+    graph = GraphBuilder(1, 2, 4, 4, dtype="INT4")
+    graph.then(operation, kernel_shape=[1, 1])
+    path = graph.conv(np.ones((2, 2, 2, 2))).save(tmp_path)
+    dataflow = load(path, argmax=False)
+    assert stages_of(dataflow) == ["conv0"]
+    (entry,) = dataflow.inputs
+    assert dataflow.origins[entry].tensors == ("in", f"{operation.lower()}0")

@@ -15,7 +15,6 @@ from popshift.hw.dtypes import BIPOLAR
 from popshift.hw.emit import emit
 from popshift.hw.stages import STAGES, MatVec
 
-
 # One model of many stages compiles much faster than many models: 200 of each kind in two.
 BATCHES, STAGES_PER_BATCH = 2, 100
 
