@@ -176,7 +176,7 @@ def compare_golden(dataflow: Dataflow, streams: dict[str, IntArray], golden: Gol
         GraphError: An integer point of the model is found in no stream and no accumulator.
     """
     total = NOTHING
-    seen = set()
+    seen: set[str] = set()
     for stream, origin in dataflow.origins.items():
         seen.update(origin.tensors)
         where = layer_of(dataflow, stream)
