@@ -14,6 +14,7 @@ from ... import __version__
 from ..build import BuildResult, build, run_step
 from ..steps import ALL_STEPS, Step
 from .errors import ReportingGroup
+from .explain import explain
 from .inspect import bench, boards, doctor, systems
 from .terminal import Terminal
 
@@ -43,6 +44,7 @@ def main() -> None:
     popshift build digits-mlp                train, compile, verify, synthesize a packaged example
     popshift build my.yaml --until verify    the same for your own file, up to the proof in RTL
     popshift verify build/digits-mlp         compare hardware and software of a build once more
+    popshift explain model.onnx              what becomes of each node of a QONNX file
     popshift doctor                          which tools are here, and how to get the missing ones
 
     CONFIG is a YAML file, the name of a packaged example, or the folder of a build.
@@ -113,7 +115,7 @@ def _step_command(step: Step) -> click.Command:
 
 for _step in ALL_STEPS:
     _step_command(_step)
-for _command in (doctor, boards, systems, bench):
+for _command in (explain, doctor, boards, systems, bench):
     main.add_command(_command)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +18,7 @@ from popshift.flows.cli import main
 from popshift.flows.steps import ALL_STEPS
 from popshift.flows.tools import ToolNotFoundError
 from popshift.hw.errors import FoldingError
+from popshift.models import export, zoo
 
 from .fake_steps import FakeStep, three_steps
 
@@ -293,3 +295,34 @@ def test_module_can_be_run(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "net.onnx"
+    net = zoo.create("mlp", hidden=(16,))
+    export(net.eval(), path, inputs=np.zeros((1, 64), np.int64))
+    return path
+
+
+def test_explain_names_the_node_and_the_accumulators_of_each_stage(model):
+    result = popshift("explain", model, "--input-datatype", "UINT5", "--fps", 1000)
+    assert result.exit_code == 0
+    assert "fc0: node 'MatMul_0' (MatMul), kernel signed, accumulators" in result.stdout
+    assert "thresholds of node 'BipolarQuant_" in result.stdout
+    assert "images/s at 100 MHz" in result.stdout
+
+
+def test_explain_prints_json_without_infinities(model):
+    result = popshift("explain", model, "--input-datatype", "UINT5", "--fps", 1000, "--json")
+    shown = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert [layer["stage"] for layer in shown["layers"]] == ["fc0", "fc1", "argmax"]
+    assert shown["layers"][2]["margin"] is None
+    assert shown["folding"]["bottleneck"] == "fc0"
+
+
+def test_explain_says_in_one_line_why_a_file_cannot_be_compiled(tmp_path):
+    result = popshift("explain", tmp_path / "none.onnx")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"popshift: {tmp_path / 'none.onnx'}: the model file does not")
+    assert len(result.stderr.splitlines()) == 1
