@@ -18,7 +18,7 @@ from ..hw.errors import GraphError
 from ..hw.graph import Dataflow, Origin, Stage
 from ..hw.reference import compile_reference
 from ..hw.sim import simulate
-from ..hw.stages import Depthwise, MatVec, Pool, Window
+from ..hw.stages import Layer, MatVec, Pool, Window
 from ..hw.stages.kernels import KERNELS
 from .compare import (
     NOTHING,
@@ -206,7 +206,7 @@ def _accumulators(dataflow: Dataflow, stage: Stage, streams: dict[str, IntArray]
     the model pools before its quantizer.
     """
     if not isinstance(stage, Pool):
-        assert isinstance(stage, MatVec | Depthwise)
+        assert isinstance(stage, Layer)
         if isinstance(stage, MatVec) and stage.border is not None:
             return _zero_padded_sums(dataflow, stage, streams)
         x = streams[stage.inputs[0]]
@@ -228,10 +228,10 @@ def _zero_padded_sums(dataflow: Dataflow, layer: MatVec, streams: dict[str, IntA
     return KERNELS["signed"].accumulate(windows, layer.weights)
 
 
-def _layer_before(dataflow: Dataflow, stage: Stage) -> MatVec | Depthwise:
+def _layer_before(dataflow: Dataflow, stage: Stage) -> Layer:
     """Return the layer with weights before ``stage``, past converters and FIFOs."""
     before = dataflow.producer(stage.inputs[0])
-    if isinstance(before, MatVec | Depthwise):
+    if isinstance(before, Layer):
         return before
     assert before is not None
     return _layer_before(dataflow, before)

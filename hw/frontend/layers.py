@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from ..dtypes import BIPOLAR
-from ..stages import Depthwise, MatVec
+from ..stages import Layer, MatVec
 from .functions import F64, add
 from .islands import Constant, Island
 from .layout import Layout
@@ -80,7 +80,7 @@ def _product(
 def add_layer(
     walk: Walk,
     node: Node,
-    stage: MatVec | Depthwise,
+    stage: Layer,
     layout: Layout,
     scale: F64,
     bias: F64 | None,

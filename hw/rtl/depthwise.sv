@@ -5,18 +5,18 @@
 //   acc[c] = kernel over taps k of x[k][c], weights[c][k]
 //   y[c] = STEPS > 0 ? staircase(acc[c]) : acc[c]
 //
-// Encoding   see dot_xnor and dot_signed for x and weights, staircase for results. A window comes in
-//            the order (tap, fold of PE channels); lane 0 low.
+// Encoding   see dot_<KERNEL> for x and weights, staircase for results. A window comes in the order
+//            (tap, fold of PE channels); lane 0 low.
 //            WEIGHTS_FILE word tap*(CHANNELS/PE)+fold: PE weights, lane 0 low.
-//            LEVELS_FILE word fold: PE x STEPS levels, then PE bits is_rising.
+//            LEVELS_FILE word fold: see neuron_end.
 // Reference  popshift.hw.stages.Depthwise (bit-exact, cycle-exact)
-// Latency    5 cycles from an accepted beat of the last tap to m_axis_tvalid
+// Latency    4 + DOT_CYCLES cycles from an accepted beat of the last tap to m_axis_tvalid
 // II         TAPS * (CHANNELS/PE) cycles a window
 // Stall      beats of the last tap wait for a place in the output buffer; the pipeline itself never
 //            stalls; no combinational path from input to output or back
 // Reset      rst clears counters and valid bits; data, memories and accumulators are not reset
 module depthwise #(
-  parameter logic [47:0] KERNEL = 48'("xnor"),  // "xnor" or "signed"
+  parameter logic [47:0] KERNEL = 48'("xnor"),  // see dot
   parameter int TAPS         = 9,
   parameter int CHANNELS     = 16,
   parameter int PE           = 4,       // divides CHANNELS
@@ -24,6 +24,9 @@ module depthwise #(
   parameter int X_SIGNED     = 0,
   parameter int X_BIPOLAR    = 1,
   parameter int W_BITS       = 1,
+  parameter int SUM_BITS     = 1,       // of a product
+  parameter int SUM_SIGNED   = 0,
+  parameter int DOT_CYCLES   = 1,       // from weights to products
   parameter int ACC_BITS     = 4,       // holds every accumulator
   parameter int ACC_SIGNED   = 0,
   parameter int STEPS        = 0,       // 0: no thresholds
@@ -31,6 +34,10 @@ module depthwise #(
   parameter int BASE         = 0,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 4,       // of the output buffer, beats
+  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
+  parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
+  /* verilator lint_on UNUSEDPARAM */
+  parameter int LEVELS_BLOCK  = 0,      // levels alike
   parameter     WEIGHTS_FILE = "weights.hex",
   parameter     LEVELS_FILE  = "levels.hex"
 ) (
@@ -46,14 +53,8 @@ module depthwise #(
   input  logic                   m_axis_tready
 );
 
-  localparam logic [47:0] XNOR   = 48'("xnor");
-  localparam logic [47:0] SIGNED = "signed";
-
   if (CHANNELS % PE != 0) begin : gen_check_folds
     $error("depthwise: PE=%0d must divide CHANNELS=%0d (%m)", PE, CHANNELS);
-  end
-  if (KERNEL != XNOR && KERNEL != SIGNED) begin : gen_check_kernel
-    $error("depthwise: KERNEL=%s must be xnor or signed (%m)", KERNEL);
   end
 
   localparam int FOLDS   = CHANNELS / PE;
@@ -87,108 +88,85 @@ module depthwise #(
     end
   end
 
-  // Cycle 1: weight memory; cycle 2: its output register, which block RAM needs to be fast.
+  // What follows fire: in cycle 1 the weight memory, in cycle 2 its output register, which block RAM
+  // needs to be fast; in cycle SUM_AT the products and the accumulators of their fold.
+  localparam int SUM_AT = 2 + DOT_CYCLES;
+
+  (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
   logic [WEIGHTS-1:0] memory[WORDS];
   initial $readmemh(WEIGHTS_FILE, memory);
 
   logic [WEIGHTS-1:0]   weights_1, weights_2;
-  logic [PE*X_BITS-1:0] x_1, x_2;
-  logic [FOLD_W-1:0]    fold_1, fold_2, fold_3;
-  logic                 valid_1, valid_2, valid_3, done_4;
-  logic                 first_1, first_2, first_3;
-  logic                 last_1, last_2, last_3;
+  logic [PE*X_BITS-1:0] x_1;
+  logic [SUM_AT:1]      valid, first, last;
+  logic                 is_product, done;
+  logic [FOLD_W-1:0]    level_fold, sum_fold;
+
+  assign is_product = valid[SUM_AT];
 
   always_ff @(posedge clk) begin
     weights_1 <= memory[word];
     weights_2 <= weights_1;
     x_1       <= s_axis_tdata;
-    x_2       <= x_1;
-    fold_1    <= fold;
-    fold_2    <= fold_1;
-    fold_3    <= fold_2;
-    first_1   <= is_first;
-    first_2   <= first_1;
-    first_3   <= first_2;
-    last_1    <= is_last;
-    last_2    <= last_1;
-    last_3    <= last_2;
+    first     <= {first[SUM_AT-1:1], is_first};
+    last      <= {last[SUM_AT-1:1], is_last};
     if (rst) begin
-      valid_1 <= 1'b0;
-      valid_2 <= 1'b0;
-      valid_3 <= 1'b0;
-      done_4  <= 1'b0;
+      valid <= '0;
+      done  <= 1'b0;
     end else begin
-      valid_1 <= fire;
-      valid_2 <= valid_1;
-      valid_3 <= valid_2;
-      done_4  <= valid_3 && last_3;
+      valid <= {valid[SUM_AT-1:1], fire};
+      done  <= is_product && last[SUM_AT];
     end
   end
 
-  // Cycle 3: product; cycle 4: accumulator of the fold, read and written in the same cycle.
-  logic [PE*ACC_BITS-1:0] kept, sums, sums_4;
+  delay #(.WIDTH(FOLD_W), .CYCLES(SUM_AT - 1)) levels (.clk, .x(fold), .y(level_fold));
+  delay #(.WIDTH(FOLD_W), .CYCLES(1)) accumulations (.clk, .x(level_fold), .y(sum_fold));
+
+  // The accumulators of a fold are read and written in the same cycle.
+  logic [PE*ACC_BITS-1:0] kept, sums, totals;
   if (FOLDS > 1) begin : gen_memory
     logic [PE*ACC_BITS-1:0] accumulators[FOLDS];
-    assign kept = accumulators[fold_3];
-    always_ff @(posedge clk) if (valid_3) accumulators[fold_3] <= sums;
+    assign kept = accumulators[sum_fold];
+    always_ff @(posedge clk) if (is_product) accumulators[sum_fold] <= sums;
   end else begin : gen_register
-    always_ff @(posedge clk) if (valid_3) kept <= sums;
+    logic unused_fold;
+    assign unused_fold = &{1'b0, sum_fold};
+    always_ff @(posedge clk) if (is_product) kept <= sums;
   end
-  always_ff @(posedge clk) sums_4 <= sums;
+  always_ff @(posedge clk) totals <= sums;
 
   for (genvar p = 0; p < PE; p++) begin : gen_pe
-    logic [ACC_BITS-1:0] product;
+    logic [SUM_BITS-1:0] y;
+    logic [ACC_BITS-1:0] product, earlier;
+    logic                plus;
 
-    if (KERNEL == XNOR) begin : gen_xnor
-      logic y, y_3;
-      dot_xnor #(.SIMD(1)) dot (.x(x_2[p]), .w(weights_2[p]), .y(y));
-      always_ff @(posedge clk) y_3 <= y;
-      assign product = ACC_BITS'(y_3);
-    end else begin : gen_signed
-      // Wide enough for any product, never wider than the accumulator.
-      localparam int SUM_W = X_BITS + 1 < ACC_BITS ? X_BITS + 1 : ACC_BITS;
-      logic [SUM_W-1:0] y, y_3;
-      dot_signed #(
-        .SIMD(1), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
-        .W_BITS(W_BITS), .SUM_BITS(SUM_W)
-      ) dot (.x(x_2[p*X_BITS+:X_BITS]), .w(weights_2[p*W_BITS+:W_BITS]), .y(y));
-      always_ff @(posedge clk) y_3 <= y;
-      assign product = ACC_BITS'($signed(y_3));
+    dot #(
+      .KERNEL(KERNEL), .SIMD(1), .PE(1), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
+      .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES)
+    ) products (
+      .clk, .x(x_1[p*X_BITS+:X_BITS]), .w(weights_2[p*W_BITS+:W_BITS]), .y, .plus
+    );
+
+    if (SUM_SIGNED != 0) begin : gen_signed
+      assign product = ACC_BITS'($signed(y));
+    end else begin : gen_unsigned
+      assign product = ACC_BITS'(y);
     end
 
-    assign sums[p*ACC_BITS+:ACC_BITS] =
-        (first_3 ? '0 : kept[p*ACC_BITS+:ACC_BITS]) + product;
+    assign earlier = first[SUM_AT] ? '0 : kept[p*ACC_BITS+:ACC_BITS];
+    carried_sum #(.BITS(ACC_BITS)) add (
+      .a(product), .b(earlier), .carry(plus), .y(sums[p*ACC_BITS+:ACC_BITS])
+    );
   end
 
-  // Output buffer, after the thresholds.
-  logic [PE*OUT_BITS-1:0] results;
-  if (STEPS > 0) begin : gen_thresholds
-    localparam int LEVELS_W = PE * STEPS * LEVEL_BITS;
-    logic [LEVELS_W+PE-1:0] level_memory[FOLDS];
-    logic [LEVELS_W+PE-1:0] levels_4;
-    initial $readmemh(LEVELS_FILE, level_memory);
-
-    always_ff @(posedge clk) levels_4 <= level_memory[fold_3];
-
-    for (genvar p = 0; p < PE; p++) begin : gen_result
-      staircase #(
-        .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-        .OUT_BITS(OUT_BITS), .BASE(BASE)
-      ) stairs (
-        .x        (sums_4[p*ACC_BITS+:ACC_BITS]),
-        .levels   (levels_4[p*STEPS*LEVEL_BITS+:STEPS*LEVEL_BITS]),
-        .is_rising(levels_4[LEVELS_W+p]),
-        .y        (results[p*OUT_BITS+:OUT_BITS])
-      );
-    end
-  end else begin : gen_raw
-    assign results = sums_4;
-  end
-
-  credit_buffer #(.WIDTH(PE * OUT_BITS), .CAPACITY(CAPACITY)) buffer (
+  neuron_end #(
+    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
+    .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(CAPACITY),
+    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+  ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,
-    .push(done_4), .push_data(results),
+    .at(level_fold), .push(done), .x(totals),
     .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
   );
 

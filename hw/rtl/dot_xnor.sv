@@ -1,24 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Part of a bipolar dot product: how many positions agree.
+// Parts of bipolar dot products: how many positions agree.
 //
-//   y = number of lanes i with x[i] == w[i]
+//   y[n] = number of lanes i with x[i] == w[n][i];   plus[n] = 0
 //
-// Encoding   bit b of x and w stands for 2b - 1; y unsigned, 0 to SIMD
+// Encoding   bit b of x and w stands for 2b - 1; y unsigned, 0 to SIMD; neuron 0 and lane 0 low
 // Reference  popshift.hw.stages.kernels.Xnor (bit-exact)
-// Latency    0, combinational
+// Latency    CYCLES from w to y; w comes one cycle after its x
 // II         1 cycle
 // Stall      none
 // Reset      none
 module dot_xnor #(
-  parameter  int SIMD  = 8,               // lanes, >= 1
-  localparam int SUM_W = $clog2(SIMD + 1)
+  parameter int SIMD     = 8,                 // lanes, >= 1
+  parameter int PE       = 2,                 // neurons, >= 1
+  parameter int SUM_BITS = $clog2(SIMD + 1),
+  parameter int CYCLES   = 1
 ) (
-  input  logic [SIMD-1:0]  x,
-  input  logic [SIMD-1:0]  w,
-  output logic [SUM_W-1:0] y
+  input  logic                   clk,
+  input  logic [SIMD-1:0]        x,
+  input  logic [PE*SIMD-1:0]     w,
+  output logic [PE*SUM_BITS-1:0] y,
+  output logic [PE-1:0]          plus
 );
 
-  popcount #(.N(SIMD)) count (.a(~(x ^ w)), .y(y));
+  if (SUM_BITS != $clog2(SIMD + 1) || CYCLES != 1) begin : gen_check
+    $error("dot_xnor: SIMD=%0d takes SUM_BITS=%0d, CYCLES=1 (%m)", SIMD, $clog2(SIMD + 1));
+  end
+
+  logic [SIMD-1:0] lanes;
+  always_ff @(posedge clk) lanes <= x;
+
+  for (genvar n = 0; n < PE; n++) begin : gen_neuron
+    logic [SUM_BITS-1:0] count;
+    popcount #(.N(SIMD)) agreeing (.a(~(lanes ^ w[n*SIMD+:SIMD])), .y(count));
+    always_ff @(posedge clk) y[n*SUM_BITS+:SUM_BITS] <= count;
+  end
+
+  assign plus = '0;
 
 endmodule

@@ -4,12 +4,11 @@
 //
 //   y[c] = staircase(x[c]) with the levels of channel c
 //
-// Encoding   see staircase. LEVELS_FILE word f holds channels f*PE..: PE x STEPS levels, then PE
-//            bits is_rising; lane 0 low.
+// Encoding   see staircase. LEVELS_FILE word f holds channels f*PE.., see neuron_end; lane 0 low.
 // Reference  popshift.hw.stages.Threshold (bit-exact, cycle-exact)
-// Latency    2 cycles from accepted beat to m_axis_tvalid
+// Latency    3 cycles from accepted beat to m_axis_tvalid
 // II         1 cycle a beat
-// Stall      s_axis_tready is low while the output buffer of 3 beats is taken; it is registered
+// Stall      s_axis_tready is low while the output buffer of 4 beats is taken; it is registered
 // Reset      rst clears the counter and valid bits; data is not reset
 module threshold #(
   parameter int CHANNELS    = 16,
@@ -20,9 +19,7 @@ module threshold #(
   parameter int LEVEL_BITS  = 9,
   parameter int OUT_BITS    = 1,
   parameter int BASE        = 0,
-  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
   parameter int LEVELS_BLOCK = 0, // 1: levels in block RAM, 0: as synthesis likes
-  /* verilator lint_on UNUSEDPARAM */
   parameter     LEVELS_FILE = "levels.hex"
 ) (
   input  logic                   clk,
@@ -41,50 +38,37 @@ module threshold #(
     $error("threshold: PE=%0d must divide CHANNELS=%0d (%m)", PE, CHANNELS);
   end
 
-  localparam int FOLDS    = CHANNELS / PE;
-  localparam int FOLD_W   = FOLDS > 1 ? $clog2(FOLDS) : 1;
-  localparam int LEVELS_W = PE * STEPS * LEVEL_BITS;
+  localparam int FOLDS  = CHANNELS / PE;
+  localparam int FOLD_W = FOLDS > 1 ? $clog2(FOLDS) : 1;
 
-  (* rom_style = LEVELS_BLOCK != 0 ? "block" : "auto" *)
-  logic [LEVELS_W+PE-1:0] memory[FOLDS];
-  initial $readmemh(LEVELS_FILE, memory);
-
-  logic [FOLD_W-1:0]      fold;
-  logic [LEVELS_W+PE-1:0] levels_1;
-  logic [PE*X_BITS-1:0]   x_1;
-  logic [PE*OUT_BITS-1:0] y;
-  logic                   fire, valid_1;
+  logic [FOLD_W-1:0]    fold;
+  logic [PE*X_BITS-1:0] x_1, x_2;
+  logic                 fire, valid_1, valid_2;
 
   assign fire = s_axis_tvalid && s_axis_tready;
 
   always_ff @(posedge clk) begin
-    x_1      <= s_axis_tdata;
-    levels_1 <= memory[fold];
+    x_1 <= s_axis_tdata;
+    x_2 <= x_1;
     if (rst) begin
       fold    <= '0;
       valid_1 <= 1'b0;
+      valid_2 <= 1'b0;
     end else begin
       valid_1 <= fire;
+      valid_2 <= valid_1;
       if (fire) fold <= fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;
     end
   end
 
-  for (genvar p = 0; p < PE; p++) begin : gen_lane
-    staircase #(
-      .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-      .OUT_BITS(OUT_BITS), .BASE(BASE)
-    ) stairs (
-      .x        (x_1[p*X_BITS+:X_BITS]),
-      .levels   (levels_1[p*STEPS*LEVEL_BITS+:STEPS*LEVEL_BITS]),
-      .is_rising(levels_1[LEVELS_W+p]),
-      .y        (y[p*OUT_BITS+:OUT_BITS])
-    );
-  end
-
-  credit_buffer #(.WIDTH(PE * OUT_BITS), .CAPACITY(3)) buffer (
+  neuron_end #(
+    .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
+    .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(4),
+    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+  ) results (
     .clk, .rst,
     .take(fire), .has_place(s_axis_tready),
-    .push(valid_1), .push_data(y),
+    .at(fold), .push(valid_2), .x(x_2),
     .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
   );
 

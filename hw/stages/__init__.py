@@ -8,6 +8,7 @@ from ..graph import Stage
 from .argmax import Argmax
 from .border import Border, zero_padded
 from .depthwise import Depthwise
+from .layer import Layer
 from .matvec import MatVec
 from .pool import Pool
 from .stream import Fifo, Width
@@ -21,6 +22,7 @@ __all__ = [
     "Border",
     "Depthwise",
     "Fifo",
+    "Layer",
     "MatVec",
     "Pool",
     "Threshold",

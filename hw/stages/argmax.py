@@ -10,10 +10,11 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import DataType, Encoding, IntArray, signed, smallest_for, unsigned
-from ..errors import FoldingError, GraphError
+from ..errors import GraphError
 from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
+from .checks import check_ends, check_fold
 
 LATENCY = 3
 
@@ -40,10 +41,10 @@ class Argmax(Stage):
     pe: int = 1
 
     def __post_init__(self) -> None:
+        check_ends(self)
         if self.input_dtype.encoding is Encoding.BIPOLAR:
             raise GraphError(f"{self.name}: argmax takes integers, not BIPOLAR")
-        if self.classes < 1 or self.pe < 1 or self.classes % self.pe:
-            raise FoldingError(f"{self.name}: pe={self.pe} must divide classes={self.classes}")
+        check_fold(self, "pe", "classes", self.classes)
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import DataType, Encoding, IntArray, smallest_for
-from ..errors import FoldingError, GraphError
-from ..graph import Stage, StreamType
-from ..module import MemoryImage, Module
-from ..packing import pack_words
+from ..dtypes import IntArray
+from ..graph import StreamType
+from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
-from .kernels import KERNELS, Kernel
+from .checks import check_fold
+from .kernels import KERNELS
+from .layer import SOURCES, Layer
 from .thresholds import Thresholds
-
-# Weight memory, its output register, the product, the accumulator, the output buffer.
-LATENCY = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Depthwise(Stage):
+class Depthwise(Layer):
     """Depthwise convolution of a window stream, ``pe`` channels of one tap a cycle.
 
     A window comes in the order (tap, channel), so every fold of ``pe`` channels has an accumulator.
-    The beats of the last tap yield the results.
+    The beats of the last tap yield the results. See ``Layer`` for the fields that every layer has.
 
     Attributes:
         weights: Integers, shape ``(channels, taps)``.
-        input_dtype: Datatype of an element.
-        kernel: Name of the arithmetic, a key of ``KERNELS``.
-        thresholds: Staircase on the accumulators, or None to yield the accumulators.
         leading: Dimensions before the window, ``(OH, OW)``.
         pe: Channels per cycle; divides the channels.
 
@@ -45,65 +38,21 @@ class Depthwise(Stage):
     """
 
     kind: ClassVar[str] = "depthwise"
+    axes: ClassVar[tuple[str, str]] = ("channels", "taps")
 
-    weights: IntArray
-    input_dtype: DataType
-    kernel: str
-    thresholds: Thresholds | None = None
-    leading: tuple[int, ...] = ()
-    pe: int = 1
-
-    def __post_init__(self) -> None:
-        weights = np.array(self.weights, np.int64, order="C")
-        if weights.ndim != 2 or not weights.size:
-            raise GraphError(
-                f"{self.name}: weights must be (channels, taps), got shape {weights.shape}"
-            )
-        weights.setflags(write=False)
-        object.__setattr__(self, "weights", weights)
-        if len(self.inputs) != 1 or len(self.outputs) != 1:
-            raise GraphError(f"{self.name}: a depthwise has one input and one output")
-        if self.kernel not in KERNELS:
-            raise GraphError(f"{self.name}: kernel {self.kernel!r} is none of {sorted(KERNELS)}")
-        self.arithmetic.check_input(self.input_dtype)
-        self.arithmetic.weight_dtype(weights)
-        if self.pe < 1 or self.channels % self.pe:
-            raise FoldingError(f"{self.name}: pe={self.pe} must divide channels={self.channels}")
-        if self.thresholds is not None and self.thresholds.channels != self.channels:
-            raise GraphError(
-                f"{self.name}: thresholds for {self.thresholds.channels} channels, "
-                f"but there are {self.channels}"
-            )
+    def _check_folds(self) -> None:
+        check_fold(self, "pe", "channels", self.channels)
+        super()._check_folds()
 
     @property
     def channels(self) -> int:
         """Channels of the window and of the result."""
-        return int(self.weights.shape[0])
+        return self.neurons
 
     @property
     def taps(self) -> int:
         """Elements of a channel in a window."""
-        return int(self.weights.shape[1])
-
-    @property
-    def folds(self) -> int:
-        """Beats of a tap."""
-        return self.channels // self.pe
-
-    @property
-    def arithmetic(self) -> Kernel:
-        """The kernel object."""
-        return KERNELS[self.kernel]
-
-    @cached_property
-    def accumulator_range(self) -> tuple[int, int]:
-        """Least and greatest accumulator."""
-        return self.arithmetic.accumulator_range(self.input_dtype, self.weights)
-
-    @property
-    def accumulator_dtype(self) -> DataType:
-        """Narrowest datatype that holds every accumulator."""
-        return smallest_for(*self.accumulator_range)
+        return self.synapses
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -114,8 +63,8 @@ class Depthwise(Stage):
     @property
     def output_types(self) -> tuple[StreamType, ...]:
         """Accumulators or results of each channel, ``pe`` lanes."""
-        dtype = self.thresholds.dtype if self.thresholds else self.accumulator_dtype
-        return (StreamType(dtype=dtype, shape=(*self.leading, self.channels), lanes=self.pe),)
+        shape = (*self.leading, self.channels)
+        return (StreamType(dtype=self.output_dtype, shape=shape, lanes=self.pe),)
 
     def accumulators(self, x: IntArray) -> IntArray:
         """Return the integers before the thresholds, ``(images, *leading, channels)``."""
@@ -134,21 +83,20 @@ class Depthwise(Stage):
 
     def schedule(self) -> Schedule:
         """A beat in every cycle, a beat out with each one of the last tap."""
-        operations = self.taps * self.folds
+        operations = self.taps * self.neuron_folds
         thread = Thread(
             consumes={"s_axis": table(operations, slice(None))},
-            produces={"m_axis": table(operations, slice(-self.folds, None))},
+            produces={"m_axis": table(operations, slice(-self.neuron_folds, None))},
         )
-        return Schedule(
-            threads=(thread,), pipes={"m_axis": Pipe(latency=LATENCY, capacity=self._capacity)}
-        )
+        pipe = Pipe(latency=self.latency(1), capacity=self._capacity)
+        return Schedule(threads=(thread,), pipes={"m_axis": pipe})
 
     @property
     def _capacity(self) -> int:
         """Beats of the output buffer that keep the rate: as many as may be on their way."""
-        window = self.taps * self.folds
-        images, rest = divmod(LATENCY + 1, window)
-        return images * self.folds + min(rest, self.folds)
+        window = self.taps * self.neuron_folds
+        images, rest = divmod(self.latency(1) + 1, window)
+        return images * self.neuron_folds + min(rest, self.neuron_folds)
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> Depthwise:
@@ -183,61 +131,40 @@ class Depthwise(Stage):
 
     def locate(self, parameter: str, word: int, bit: int) -> str:
         """Return the channel and tap of a bit of WEIGHTS_FILE, or the level of LEVELS_FILE."""
-        if parameter == "LEVELS_FILE" and self.thresholds is not None:
-            return self.thresholds.locate(*self.accumulator_range, self.pe, word, bit)
-        tap, fold = divmod(word, self.folds)
-        lane = bit // self.arithmetic.weight_dtype(self.weights).bits
+        if parameter == "LEVELS_FILE":
+            return self.locate_level(word, bit)
+        tap, fold = divmod(word, self.neuron_folds)
+        lane, _ = self.locate_weight(bit, 1)
         return f"channel {fold * self.pe + lane}, weight {tap}"
 
     def cost(self) -> Cost:
-        """Weight memory, kernels, accumulators, thresholds, output buffer."""
-        weight_dtype = self.arithmetic.weight_dtype(self.weights)
-        weight_bits = self.pe * weight_dtype.bits
-        accumulator_bits = self.accumulator_dtype.bits
-        total = cost.memory(self.taps * self.folds, weight_bits)
-        total += cost.register(2 * self.input_types[0].width_bits + weight_bits)
-        for _ in range(self.pe):
-            total += self.arithmetic.cost(self.input_dtype, weight_dtype, 1)
-            total += cost.adder(accumulator_bits) + cost.register(2 * accumulator_bits)
-        if self.folds > 1:
-            total += cost.lut_ram(self.folds, self.pe * accumulator_bits)
-        if self.thresholds is not None:
-            for _ in range(self.pe * self.thresholds.steps):
-                total += cost.adder(accumulator_bits)
-            levels, width = self.thresholds.image(*self.accumulator_range, self.pe)
-            total += cost.memory(len(levels), width)
-        return total + cost.lut_ram(self._capacity, self.output_types[0].width_bits)
+        """Control, weight memory, kernels, accumulators, thresholds, output buffer."""
+        folds, words = self.neuron_folds, self.taps * self.neuron_folds
+        total = cost.counter(self.taps) + cost.counter(folds) + cost.counter(words)
+        cycles = 2 + self.arithmetic.cycles(1)
+        address = (folds - 1).bit_length()
+        total += cost.register(self.input_types[0].width_bits + 2 * cycles + cycles * address)
+        total += Cost(lut=6, ff=cycles + 1)
+        total += self.products_cost(words, 1, dots=self.pe)
+        bits = self.pe * self.accumulator_dtype.bits
+        # A LUT a bit before the adder, which starts a sum from 0.
+        total += cost.adder(self.accumulator_dtype.bits).times(self.pe) + Cost(lut=bits, ff=bits)
+        total += cost.lut_ram(folds, bits) if folds > 1 else cost.register(bits)
+        return total + self.end_cost(self._capacity)
 
     def module(self) -> Module:
-        """``depthwise.sv``; weight word ``tap * folds + fold``."""
-        weight_dtype = self.arithmetic.weight_dtype(self.weights)
+        """``depthwise.sv``; weight word ``tap * neuron_folds + fold``."""
         words = np.ascontiguousarray(self.weights.T).reshape(-1, self.pe)
-        memories = {
-            "WEIGHTS_FILE": MemoryImage(
-                words=pack_words(words, weight_dtype), width_bits=self.pe * weight_dtype.bits
-            )
-        }
-        parameters: dict[str, int | str] = {
-            "KERNEL": self.kernel,
-            "TAPS": self.taps,
-            "CHANNELS": self.channels,
-            "PE": self.pe,
-            "X_BITS": self.input_dtype.bits,
-            "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
-            "X_BIPOLAR": int(self.input_dtype.encoding is Encoding.BIPOLAR),
-            "W_BITS": weight_dtype.bits,
-            "ACC_BITS": self.accumulator_dtype.bits,
-            "ACC_SIGNED": int(self.accumulator_dtype.encoding is Encoding.SIGNED),
-            "CAPACITY": self._capacity,
-            "OUT_BITS": self.output_types[0].dtype.bits,
-        }
-        if self.thresholds is not None:
-            levels, width = self.thresholds.image(*self.accumulator_range, self.pe)
-            memories["LEVELS_FILE"] = MemoryImage(words=levels, width_bits=width)
-            parameters |= {
-                "STEPS": self.thresholds.steps,
-                "LEVEL_BITS": self.thresholds.level_dtype(*self.accumulator_range).bits,
-                "BASE": self.thresholds.base,
-            }
-        sources = ("dot_xnor", "dot_signed", "popcount", "staircase", "credit_buffer")
-        return Module(name="depthwise", parameters=parameters, memories=memories, sources=sources)
+        weights = self.weight_memory(words, 1)
+        return Module(
+            name="depthwise",
+            parameters={
+                "TAPS": self.taps,
+                "CHANNELS": self.channels,
+                "CAPACITY": self._capacity,
+                "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weights.width_bits)),
+                **self.parameters(1),
+            },
+            memories={"WEIGHTS_FILE": weights, **self.level_memory()},
+            sources=SOURCES,
+        )

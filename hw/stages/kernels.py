@@ -1,4 +1,4 @@
-"""Kernels of ``matvec``: the arithmetic of one product and what it costs."""
+"""Kernels of layers: the arithmetic of their products and what it costs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import BIPOLAR, DataType, IntArray, signed, unsigned
+from ..dtypes import BIPOLAR, DataType, IntArray, signed, smallest_for, unsigned
 from ..errors import DatatypeError
 
 
 class Kernel(ABC):
-    """Arithmetic of ``matvec``: an integer accumulator from inputs and weights.
+    """Arithmetic of a layer: an integer accumulator from inputs and weights.
 
     Attributes:
         name: Name in Python, SystemVerilog (``dot_<name>.sv``), YAML and reports.
+        sources: Modules that ``dot_<name>.sv`` instantiates.
     """
 
     name: ClassVar[str]
+    sources: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def weight_dtype(self, weights: IntArray) -> DataType:
@@ -45,6 +48,27 @@ class Kernel(ABC):
         """Return the least and greatest accumulator, from the actual weights."""
 
     @abstractmethod
+    def sum_dtype(self, dtype: DataType, weight_dtype: DataType, simd: int) -> DataType:
+        """Return the datatype of the sum of ``simd`` products, as ``dot_<name>.sv`` yields it.
+
+        Modulo the accumulator's range where that is narrower. The 1 that may be left to add does
+        not count.
+        """
+
+    def cycles(self, simd: int) -> int:
+        """Return the cycles from the weights to the sum of ``simd`` products."""
+        return 1
+
+    def to_codes(self, weights: IntArray, dtype: DataType) -> NDArray[np.uint64]:
+        """Return the bit patterns of weights as they are stored.
+
+        Args:
+            weights: In the sums in which they are added, shape ``(..., simd)``.
+            dtype: Encoding of a stored weight.
+        """
+        return dtype.to_codes(weights)
+
+    @abstractmethod
     def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
         """Return a random input datatype and weights ``(MH, MW)`` that the kernel takes."""
 
@@ -60,6 +84,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
+    sources = ("popcount",)
 
     def weight_dtype(self, weights: IntArray) -> DataType:
         """BIPOLAR."""
@@ -80,6 +105,10 @@ class Xnor(Kernel):
         """Every popcount from 0 to MW is reached."""
         return 0, int(weights.shape[1])
 
+    def sum_dtype(self, dtype: DataType, weight_dtype: DataType, simd: int) -> DataType:
+        """Popcounts 0 to ``simd``."""
+        return smallest_for(0, simd)
+
     def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
         """BIPOLAR inputs and weights."""
         return BIPOLAR, BIPOLAR.random(shape, rng)
@@ -88,13 +117,14 @@ class Xnor(Kernel):
         """Two LUTs for the XNORs of each full adder: one XNOR fits into the LUT of its sum."""
         xnors = Cost(lut=simd if simd < 3 else math.ceil(2 * simd / 3))
         sums = cost.register(simd.bit_length())
-        return (xnors + cost.popcount(simd) + sums).times(pe)
+        return cost.register(simd) + (xnors + cost.popcount(simd) + sums).times(pe)
 
 
 class Signed(Kernel):
     """Integer x {-1, 0, +1}: the accumulator is the sum of added, skipped or subtracted inputs."""
 
     name = "signed"
+    sources = ("adder_tree", "carried_sum")
 
     def weight_dtype(self, weights: IntArray) -> DataType:
         """BIPOLAR if no weight is 0, else INT2."""
@@ -119,6 +149,10 @@ class Signed(Kernel):
         high = extremes.max(axis=0).sum(axis=1).max()
         return int(low), int(high)
 
+    def sum_dtype(self, dtype: DataType, weight_dtype: DataType, simd: int) -> DataType:
+        """A bit for the sign, and those that ``simd`` inputs take."""
+        return signed(dtype.bits + 1 + (simd - 1).bit_length())
+
     def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
         """BIPOLAR, unsigned or signed inputs; bipolar or ternary weights."""
         bits = int(rng.integers(1, 9))
@@ -138,11 +172,19 @@ class Signed(Kernel):
         if dtype == BIPOLAR:
             # A term is -2, 0 or 2 and a function of two inputs and two weights.
             term_bits, shared = 2, Cost()
-        sum_bits = dtype.bits + 1 + (simd - 1).bit_length()
-        # The ones that negation adds enter the full adders of the lowest bits.
-        ones = Cost(lut=2 * terms if terms > 1 else 0)
-        neuron = Cost(lut=terms * term_bits) + cost.full_adders(terms, term_bits) + ones
-        return shared + (neuron + cost.adder(sum_bits) + cost.register(sum_bits)).times(pe)
+        shared += cost.register((terms + pairs) * term_bits)
+        sum_bits = self.sum_dtype(dtype, weight_dtype, simd).bits
+        neuron = Cost(lut=terms * term_bits) + _adder_tree(terms, term_bits)
+        return shared + (neuron + cost.register(sum_bits + 1)).times(pe)
+
+
+def _adder_tree(terms: int, width_bits: int) -> Cost:
+    """Return the cost of ``adder_tree.sv``: chains of one bit more than their sums."""
+    if terms == 1:
+        return Cost()
+    low = (terms + 1) // 2
+    total = _adder_tree(low, width_bits) + _adder_tree(terms - low, width_bits)
+    return total + cost.adder(width_bits + (terms - 1).bit_length() + 1)
 
 
 def _exact_product(x: IntArray, weights: IntArray) -> IntArray:
@@ -154,3 +196,9 @@ def _exact_product(x: IntArray, weights: IntArray) -> IntArray:
 
 
 KERNELS = MappingProxyType({kernel.name: kernel for kernel in (Xnor(), Signed())})
+
+# All modules behind ``dot.sv``, which chooses one of the kernels by its name.
+DOT_SOURCES = (
+    "dot",
+    *sorted({name for k in KERNELS.values() for name in (f"dot_{k.name}", *k.sources)}),
+)

@@ -11,10 +11,11 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, Encoding, IntArray, signed, smallest_for, unsigned
-from ..errors import FoldingError, GraphError
+from ..errors import GraphError
 from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Table, Thread, table
+from .checks import check_ends, check_fold
 from .line_buffer import LineBuffer
 
 OPERATIONS = ("max", "sum")
@@ -59,12 +60,10 @@ class Pool(Stage):
     pe: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != 1 or len(self.outputs) != 1:
-            raise GraphError(f"{self.name}: a pool has one input and one output")
+        check_ends(self)
         if self.operation not in OPERATIONS:
             raise GraphError(f"{self.name}: operation {self.operation!r} is none of {OPERATIONS}")
-        if self.pe < 1 or self.channels < 1 or self.channels % self.pe:
-            raise FoldingError(f"{self.name}: pe={self.pe} must divide {self.channels} channels")
+        check_fold(self, "pe", "channels", self.channels)
         try:
             _ = self.lines
         except GraphError as error:

@@ -10,13 +10,15 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import DataType, Encoding, IntArray, signed, unsigned
-from ..errors import FoldingError, GraphError
+from ..errors import GraphError
 from ..graph import Stage, StreamType
-from ..module import MemoryImage, Module
+from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
+from .checks import check_ends, check_fold
 from .thresholds import Thresholds
 
-LATENCY = 2
+# The beat and levels, their register, the output buffer.
+LATENCY = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,13 +43,10 @@ class Threshold(Stage):
     pe: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != 1 or len(self.outputs) != 1:
-            raise GraphError(f"{self.name}: a threshold has one input and one output")
+        check_ends(self)
         if self.input_dtype.encoding is Encoding.BIPOLAR:
             raise GraphError(f"{self.name}: thresholds take integers, not BIPOLAR")
-        channels = self.thresholds.channels
-        if self.pe < 1 or channels % self.pe:
-            raise FoldingError(f"{self.name}: pe={self.pe} must divide channels={channels}")
+        check_fold(self, "pe", "channels", self.thresholds.channels)
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -97,19 +96,16 @@ class Threshold(Stage):
         return self.thresholds.locate(low, high, self.pe, word, bit)
 
     def cost(self) -> Cost:
-        """Counter, level memory, staircases, the output buffer."""
+        """Counter, two registers, level memory, staircases, the output buffer."""
         low, high = self.input_dtype.min, self.input_dtype.max
         folds = self.thresholds.channels // self.pe
-        total = cost.counter(folds) + cost.register(self.pe * self.input_dtype.bits + 1)
-        total += cost.memory(folds, self.thresholds.word_bits(low, high, self.pe))
-        level_bits = self.thresholds.level_dtype(low, high).bits
-        total += self.thresholds.cost(level_bits, folds).times(self.pe)
+        total = cost.counter(folds) + cost.register(2 * self.pe * self.input_dtype.bits + 2)
+        total += self.thresholds.cost(low, high, self.pe, folds)
         return total + cost.credit_buffer(LATENCY + 1, self.pe * self.thresholds.dtype.bits)
 
     def module(self) -> Module:
         """``threshold.sv``."""
         low, high = self.input_dtype.min, self.input_dtype.max
-        words, width = self.thresholds.image(low, high, self.pe)
         return Module(
             name="threshold",
             parameters={
@@ -117,12 +113,9 @@ class Threshold(Stage):
                 "PE": self.pe,
                 "X_BITS": self.input_dtype.bits,
                 "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
-                "STEPS": self.thresholds.steps,
-                "LEVEL_BITS": self.thresholds.level_dtype(low, high).bits,
                 "OUT_BITS": self.thresholds.dtype.bits,
-                "BASE": self.thresholds.base,
-                "LEVELS_BLOCK": int(cost.is_block_rom(len(words), width)),
+                **self.thresholds.parameters(low, high, self.pe),
             },
-            memories={"LEVELS_FILE": MemoryImage(words=words, width_bits=width)},
-            sources=("staircase", "credit_buffer"),
+            memories={"LEVELS_FILE": self.thresholds.memory(low, high, self.pe)},
+            sources=("neuron_end", "staircase", "credit_buffer"),
         )

@@ -11,6 +11,7 @@ from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, smallest_for
 from ..errors import GraphError
+from ..module import MemoryImage
 from ..packing import Bytes, pack_words
 
 
@@ -132,17 +133,39 @@ class Thresholds:
         """Return the width of a word of :meth:`image`."""
         return pe * (self.steps * self.level_dtype(low, high).bits + 1)
 
-    def cost(self, level_bits: int, words: int) -> Cost:
-        """Return the cost of the comparisons of one lane, ``staircase.sv``.
+    def cost(self, low: int, high: int, pe: int, words: int) -> Cost:
+        """Return the cost of levels and comparisons of ``pe`` lanes, as ``neuron_end.sv`` has them.
 
         Args:
-            level_bits: Bits of a level.
+            low: Least integer that is compared.
+            high: Greatest one.
+            pe: Lanes.
             words: Words of the level memory; a single one is constants, two bits of which fit into
                 a LUT.
         """
+        width = self.word_bits(low, high, pe)
+        is_block = cost.is_block_rom(words, width)
+        total = cost.memory(words, width)
+        total += cost.register(width if is_block else cost.distinct_bits(words, width))
+        level_bits = self.level_dtype(low, high).bits
         comparator = cost.comparator(level_bits) if words > 1 else Cost(lut=-(-level_bits // 2))
         counted = self.steps - self.steps.bit_count()
-        return comparator.times(self.steps) + Cost(lut=2 * counted)
+        return total + (comparator.times(self.steps) + Cost(lut=2 * counted)).times(pe)
+
+    def parameters(self, low: int, high: int, pe: int) -> dict[str, int | str]:
+        """Return the parameters of ``neuron_end.sv`` for integers ``low`` to ``high``."""
+        words = self.channels // pe
+        return {
+            "STEPS": self.steps,
+            "LEVEL_BITS": self.level_dtype(low, high).bits,
+            "BASE": self.base,
+            "LEVELS_BLOCK": int(cost.is_block_rom(words, self.word_bits(low, high, pe))),
+        }
+
+    def memory(self, low: int, high: int, pe: int) -> MemoryImage:
+        """Return the level memory of ``neuron_end.sv``, see :meth:`image`."""
+        words, width = self.image(low, high, pe)
+        return MemoryImage(words=words, width_bits=width)
 
     def image(self, low: int, high: int, pe: int) -> tuple[Bytes, int]:
         """Return memory words and their width in bits, one word per fold of ``pe`` channels.

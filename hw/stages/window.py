@@ -11,10 +11,11 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, signed, unsigned
-from ..errors import FoldingError, GraphError
+from ..errors import GraphError
 from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
+from .checks import check_ends, check_fold
 from .line_buffer import LineBuffer
 
 # The line buffer, its output register, the output buffer.
@@ -63,12 +64,8 @@ class Window(Stage):
     depth: int | None = None
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != 1 or len(self.outputs) != 1:
-            raise GraphError(f"{self.name}: a window has one input and one output")
-        if self.simd < 1 or self.channels < 1 or self.channels % self.simd:
-            raise FoldingError(
-                f"{self.name}: simd={self.simd} must divide {self.channels} channels"
-            )
+        check_ends(self)
+        check_fold(self, "simd", "channels", self.channels)
         if self.pad_value or any(self.padding):
             self.input_dtype.check(np.array([self.pad_value]), f"{self.name}: pad_value")
         if self.input_dtype.bits > 31:

@@ -66,7 +66,7 @@ def test_a_bit_of_a_memory_is_named() -> None:
         (
             {"thresholds": Thresholds(levels=np.zeros((3, 1)), is_rising=np.ones(3, bool))},
             GraphError,
-            "thresholds for 3 channels, but there are 4",
+            "thresholds for 3 channels, but channels=4",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_global_pool_keeps_one_pixel() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"pe": 3}, FoldingError, "p: pe=3 must divide 4 channels"),
+        ({"pe": 3}, FoldingError, "p: pe=3 must divide channels=4"),
         ({"operation": "mean"}, GraphError, "p: operation 'mean' is none of"),
         ({"kernel": (7, 1)}, GraphError, "p: a window of 7 x 1 is larger"),
         ({"padding": (0, 0, 0, 2)}, GraphError, "p: padding .* must be smaller"),

@@ -91,7 +91,7 @@ def test_padding_is_not_emitted_before_its_image_came() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"simd": 3}, FoldingError, "w: simd=3 must divide 4 channels"),
+        ({"simd": 3}, FoldingError, "w: simd=3 must divide channels=4"),
         ({"kernel": (6, 1)}, GraphError, "w: a window of 6 x 1 is larger"),
         ({"padding": (3, 0, 0, 0)}, GraphError, r"w: padding \(3, 0, 0, 0\) must be smaller"),
         ({"stride": (0, 1)}, GraphError, "w: sizes must be >= 1"),

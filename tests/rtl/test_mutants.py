@@ -137,15 +137,15 @@ MUTANTS = [
         "level_read_late",
         "threshold",
         "threshold",
-        "valid_1 <= fire;\n      if (fire) fold",
-        "valid_1 <= fire;\n      if (valid_1) fold",
+        "if (fire) fold",
+        "if (valid_1) fold",
     ),
     Mutant(
-        "sum_off_by_one_bit",
+        "sign_of_the_sum_ignored",
         "matvec",
         "matvec",
-        "localparam int SUM_W = $clog2(SIMD + 1);",
-        "localparam int SUM_W = SIMD > 1 ? $clog2(SIMD) : 1;",
+        "if (SUM_SIGNED != 0) begin",
+        "if (SUM_SIGNED == 2) begin",
     ),
     Mutant(
         "ready_stuck",
@@ -154,9 +154,9 @@ MUTANTS = [
         "assign s_axis_tready = is_reading && (!is_last || has_place);",
         "assign s_axis_tready = 1'b1;",
     ),
-    Mutant(
-        "accumulator_not_cleared", "matvec", "matvec", "(first_3 ? '0 : accumulator)", "accumulator"
-    ),
+    Mutant("accumulator_not_cleared", "matvec", "matvec", "if (rst || ends_sum)", "if (rst)"),
+    Mutant("accumulator_not_reset", "matvec", "matvec", "if (rst || ends_sum)", "if (ends_sum)"),
+    Mutant("one_left_out", "matvec", "matvec", ".carry(plus[p])", ".carry(1'b0)"),
     Mutant(
         "reset_dropped",
         "matvec",
@@ -165,7 +165,11 @@ MUTANTS = [
         "if",
     ),
     Mutant(
-        "levels_of_the_next_fold", "matvec", "matvec", "level_memory[at_2]", "level_memory[at_1]"
+        "levels_of_the_next_fold",
+        "matvec",
+        "matvec",
+        "levels (.clk, .x(at_2)",
+        "levels (.clk, .x(at_1)",
     ),
     Mutant(
         "vector_not_replayed",
@@ -180,24 +184,32 @@ MUTANTS = [
         "subtraction_without_one",
         "matvec",
         "dot_signed",
-        "y = y + SUM_BITS'(is_negative[i]);",
-        "y = y + SUM_BITS'(is_negative[i] & is_negative[0]);",
+        ".ones(is_negative)",
+        ".ones(is_negative & {TERMS{is_negative[0]}})",
     ),
     Mutant(
         "pair_subtracted_for_added",
         "matvec",
         "dot_signed",
-        "w[2*i] == w[2*i+1] ? sum : difference",
-        "w[2*i] != w[2*i+1] ? sum : difference",
+        "w[AT] == w[AT+1] ? sum",
+        "w[AT] != w[AT+1] ? sum",
     ),
+    Mutant(
+        "ones_of_half_the_tree_lost",
+        "matvec",
+        "adder_tree",
+        ".ones(ones[TERMS-1:LOW])",
+        ".ones(HIGH'(0))",
+    ),
+    Mutant("carry_not_added", "matvec", "carried_sum", "{b, carry}", "{b, 1'b0}"),
     Mutant("words_of_the_other_fold", "matvec", "matvec", "word = {nf, sf};", "word = {sf, nf};"),
     Mutant("word_not_counted", "matvec", "matvec", "'0 : word + 1'b1;", "'0 : word;"),
     Mutant(
         "zero_weight_used",
         "matvec",
         "dot_signed",
-        "assign is_used        = w[2*i];",
-        "assign is_used        = 1'b1;",
+        "w[AT] ? sum : '0;",
+        "sum;",
     ),
     Mutant(
         "tie_takes_the_last_beat",
@@ -350,12 +362,10 @@ MUTANTS = [
         "accumulator_of_the_wrong_fold",
         "depthwise",
         "depthwise",
-        "assign kept = accumulators[fold_3];",
-        "assign kept = accumulators[fold_2];",
+        "assign kept = accumulators[sum_fold];",
+        "assign kept = accumulators[level_fold];",
     ),
-    Mutant(
-        "accumulator_not_cleared", "depthwise", "depthwise", "(first_3 ? '0 : ", "(1'b0 ? '0 : "
-    ),
+    Mutant("accumulator_not_cleared", "depthwise", "depthwise", "first[SUM_AT] ?", "1'b0 ?"),
     Mutant(
         "ready_stuck",
         "depthwise",
@@ -367,10 +377,19 @@ MUTANTS = [
         "levels_of_the_next_fold",
         "depthwise",
         "depthwise",
-        "level_memory[fold_3]",
-        "level_memory[fold_2]",
+        ".at(level_fold)",
+        ".at(sum_fold)",
     ),
-    Mutant("yields_every_tap", "depthwise", "depthwise", "valid_3 && last_3", "valid_3"),
+    Mutant(
+        "yields_every_tap", "depthwise", "depthwise", "is_product && last[SUM_AT]", "is_product"
+    ),
+    Mutant(
+        "fold_a_cycle_early",
+        "depthwise",
+        "delay",
+        "line[(CYCLES-1)*WIDTH+:WIDTH]",
+        "line[(CYCLES-1)*WIDTH/2+:WIDTH]",
+    ),
     Mutant("read_without_place", "fifo", "fifo", "waiting != '0 && has_place", "waiting != '0"),
     Mutant("place_not_given_back", "fifo", "fifo", "if (fire != pop) places", "if (fire) places"),
     Mutant(
@@ -383,16 +402,16 @@ MUTANTS = [
     Mutant(
         "border_of_the_row_before",
         "matvec",
-        "matvec",
-        "row_1    <= rows[oy];",
-        "row_1    <= rows[oy == '0 ? oy : oy - 1'b1];",
+        "border",
+        "row    <= rows[oy];",
+        "row    <= rows[oy == '0 ? oy : oy - 1'b1];",
     ),
     Mutant(
         "border_of_the_next_column",
         "matvec",
-        "matvec",
-        "column_1 <= columns[ox];",
-        "column_1 <= columns[ends_row ? ox : ox + 1'b1];",
+        "border",
+        "column <= columns[ox];",
+        "column <= columns[ends_row ? ox : ox + 1'b1];",
     ),
 ]
 

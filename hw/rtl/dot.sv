@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Parts of the dot products of one vector with the weights of PE neurons, by the kernel of that name.
+//
+//   y[n] + plus[n] = sum over lanes i of the kernel's product of x[i] and w[n][i]
+//
+// Encoding   x, w and y see dot_<KERNEL>; neuron 0 and lane 0 low
+// Reference  popshift.hw.stages.kernels.KERNELS (bit-exact)
+// Latency    CYCLES from w to y; w comes one cycle after its x
+// II         1 cycle
+// Stall      none
+// Reset      none
+//
+// x comes first, so that a kernel computes once, in front of a register, what all neurons share. The
+// sum is left in two parts, because an accumulator takes a single 1 as the carry that it begins with.
+module dot #(
+  parameter logic [47:0] KERNEL = 48'("xnor"),
+  parameter int SIMD      = 8,   // lanes, >= 1
+  parameter int PE        = 2,   // neurons, >= 1
+  parameter int X_BITS    = 1,
+  parameter int X_SIGNED  = 0,   // 0 or 1
+  parameter int X_BIPOLAR = 1,   // 0 or 1
+  parameter int W_BITS    = 1,   // of a weight
+  parameter int SUM_BITS  = 4,
+  parameter int CYCLES    = 1    // Kernel.cycles in Python
+) (
+  input  logic                      clk,
+  input  logic [SIMD*X_BITS-1:0]    x,
+  input  logic [PE*SIMD*W_BITS-1:0] w,
+  output logic [PE*SUM_BITS-1:0]    y,
+  output logic [PE-1:0]             plus
+);
+
+  // A kernel is a branch here, dot_<name>.sv, and a class in Python.
+  if (KERNEL == 48'("xnor")) begin : gen_xnor
+    dot_xnor #(.SIMD(SIMD), .PE(PE), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)) kernel (.*);
+  end else if (KERNEL == "signed") begin : gen_signed
+    dot_signed #(
+      .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
+      .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)
+    ) kernel (.*);
+  end else begin : gen_unknown
+    $error("dot: KERNEL=%s is unknown (%m)", KERNEL);
+  end
+
+endmodule
