@@ -1,6 +1,7 @@
 # make demo   trains, exports, compiles, simulates, verifies and builds the bitstream of the digits network
 # make test   lint, types, import rules and the whole test suite
 # make env    only makes the environment in .venv
+# make docker-test   builds the image of docker/ without a daemon and compares a build inside with one outside
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,7 +10,7 @@ JOBS   ?= 2
 # One thread per process: the tests run side by side, and idle threads of the maths libraries slow each other down.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: env demo test lint clean
+.PHONY: env demo test lint docker-test clean
 
 env: $(STAMP)
 
@@ -29,9 +30,13 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m popshift.flows.lint_rtl
+	$(BIN)/hadolint --config docker/.hadolint.yaml docker/Dockerfile*
 
 test: lint
 	$(THREADS) $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+docker-test: env
+	docker/test.sh digits-mlp
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
