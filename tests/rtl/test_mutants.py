@@ -179,7 +179,7 @@ MUTANTS = [
         "s_axis_tdata",
     ),
     Mutant("carry_lost", "matvec", "popcount", "(SUM_W'(twos) << 1)", "SUM_W'(twos)"),
-    Mutant("xor_for_xnor", "matvec", "dot_xnor", "~(x ^ w)", "x ^ w"),
+    Mutant("xor_for_xnor", "matvec", "dot_xnor", "~(lanes ^ w", "(lanes ^ w"),
     Mutant(
         "subtraction_without_one",
         "matvec",
