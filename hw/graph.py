@@ -1,7 +1,7 @@
 """A dataflow: stages joined by streams of integers, nothing else.
 
 Ports are named ``s_axis`` / ``m_axis`` (``s_axis_0``, ``s_axis_1`` ... when there are several), as
-in the SystemVerilog modules.
+in the emitted top level; a module of a stage has several ports as one vector.
 """
 
 from __future__ import annotations
@@ -153,6 +153,11 @@ class Stage(ABC):
     def locate(self, parameter: str, word: int, bit: int) -> str:
         """Return what bit ``bit`` of word ``word`` of a memory image stands for."""
         return f"{parameter} word {word}, bit {bit}"
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """What can be folded: fields such as ``pe``, and the dimension that each must divide."""
+        return {}
 
     @property
     def input_ports(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -53,6 +54,11 @@ class Depthwise(Layer):
     def taps(self) -> int:
         """Elements of a channel in a window."""
         return self.synapses
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels."""
+        return {"pe": self.channels}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -73,6 +74,11 @@ class MatVec(Layer):
     def synapse_folds(self) -> int:
         """Beats in per vector."""
         return self.synapses // self.simd
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Neurons and synapses."""
+        return {"pe": self.neurons, "simd": self.synapses}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -95,6 +96,11 @@ class Pool(Stage):
     def partials(self) -> int:
         """Partial results of ``pe`` channels kept."""
         return self.lines.folds * (1 if self.is_overlapping else self.lines.out_shape[1])
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels."""
+        return {"pe": self.channels}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,6 +48,11 @@ class Threshold(Stage):
         if self.input_dtype.encoding is Encoding.BIPOLAR:
             raise GraphError(f"{self.name}: thresholds take integers, not BIPOLAR")
         check_fold(self, "pe", "channels", self.thresholds.channels)
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels."""
+        return {"pe": self.thresholds.channels}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:

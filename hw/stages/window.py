@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -88,6 +89,11 @@ class Window(Stage):
             padding=self.padding,
             depth=self.depth,
         )
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels."""
+        return {"simd": self.channels}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:

@@ -413,6 +413,62 @@ MUTANTS = [
         "column <= columns[ox];",
         "column <= columns[ends_row ? ox : ox + 1'b1];",
     ),
+    Mutant("places_exchanged", "fork", "eager_fork", "place_1 : place_0;", "place_0 : place_1;"),
+    Mutant(
+        "written_before_all_have_read",
+        "fork",
+        "eager_fork",
+        "assign s_axis_tready = (write_at ? unread_1 : unread_0) == '0;",
+        "assign s_axis_tready = !(write_at ? unread_1[0] : unread_0[0]);",
+    ),
+    Mutant(
+        "lazy",
+        "fork",
+        "eager_fork",
+        "&& m_axis_tready[i];",
+        "&& (&m_axis_tready);",
+    ),
+    Mutant(
+        "reset_dropped",
+        "fork",
+        "eager_fork",
+        "if (rst) write_at <= 1'b0;\n    else if",
+        "if",
+    ),
+    Mutant(
+        "members_of_the_next_beat",
+        "split",
+        "split",
+        "int'(beat)*OUTPUTS",
+        "((int'(beat) + 1) % BEATS)*OUTPUTS",
+    ),
+    Mutant("waits_for_all", "split", "split", "(takes & ~has_place) == '0", "&has_place"),
+    Mutant("pushed_to_all", "split", "split", ".push(fire && takes[i])", ".push(fire)"),
+    Mutant("sign_lost", "concat", "concat", "OUT_BITS'($signed(x));", "OUT_BITS'(x);"),
+    Mutant("bipolar_as_bits", "concat", "concat", "OUT_BITS'(1) : '1;", "OUT_BITS'(1) : '0;"),
+    Mutant("turn_too_long", "concat", "concat", "+:16] - 16'd1", "+:16]"),
+    Mutant(
+        "ready_out_of_turn", "concat", "concat", "turn == TURN_W'(i) && has_place;", "has_place;"
+    ),
+    Mutant(
+        "turn_not_wrapped", "concat", "concat", "turn == TURN_W'(INPUTS - 1) ? '0 :", "1'b0 ? '0 :"
+    ),
+    Mutant(
+        "added_before_all_are_there",
+        "add",
+        "add",
+        "assign s_axis_tready[0] = (&is_there) && has_place;",
+        "assign s_axis_tready[0] = is_there[1] && has_place;",
+    ),
+    Mutant("ready_stuck", "add", "add", "(&is_there) && has_place;", "(&is_there);"),
+    Mutant("added_for_subtracted", "add", "add", "sum - (terms[i] << k)", "sum + (terms[i] << k)"),
+    Mutant("bipolar_as_bits", "add", "add", "{!lane[0], 1'b1}", "{1'b0, lane[0]}"),
+    Mutant("sign_lost", "add", "add", "SUM_BITS'($signed(lane));", "SUM_BITS'(lane);"),
+    Mutant("clamped_early", "add", "add", "is_greater(sum, SUM_BITS'(HIGH))", "sum[0]"),
+    Mutant(
+        "sign_of_bounds_ignored", "add", "add", "SUM_BITS'(SUM_SIGNED != 0) <<", "SUM_BITS'(0) <<"
+    ),
+    Mutant("clamped_to_the_wrong_end", "add", "add", "? OUT_BITS'(LOW)", "? OUT_BITS'(HIGH)"),
 ]
 
 
