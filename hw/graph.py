@@ -202,6 +202,8 @@ class Origin:
         offset: Integer added after the factor.
         scale: Float scale of the tensor, one value or one per channel.
         planes: Channels of a tensor that lies plane by plane; 1 for one in the stream's order.
+        channels: Of each plane the channel of the stream that it is; empty where they have the same
+            order. A shuffle of channels moves nothing in the hardware.
         aliases: Further tensors of the file with the same integers in the same order, such as those
             behind a quantizer whose result they are already; their scales may be others.
     """
@@ -211,6 +213,7 @@ class Origin:
     offset: int = 0
     scale: tuple[float, ...] = (1.0,)
     planes: int = 1
+    channels: tuple[int, ...] = ()
     aliases: tuple[str, ...] = ()
 
     @property
@@ -242,6 +245,8 @@ class Origin:
                 f"of shape {tuple(shape)}"
             )
         pixels = tensor.reshape(len(tensor), self.planes, elements // self.planes)
+        if self.channels:
+            pixels = pixels[:, np.argsort(self.channels)]
         return pixels.swapaxes(1, 2).reshape(len(tensor), *shape)
 
 

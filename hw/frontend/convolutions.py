@@ -50,7 +50,13 @@ def _conv(walk: Walk, node: Node) -> Value:
     moves = geometry(node, island, kernel)
     point, scale = integer_point(walk, node, island, sums_channels=not is_depthwise)
     moves, pad_value = _padded(node, point, scale, moves)
-    matrix, weight_scale = weight_matrix(node, _by_tap(weights), node.inputs[1])
+    order = island.layout.channel_order
+    assert order is not None
+    # A shuffle of the channels before is one of the weights.
+    placed = np.argsort(order)
+    matrix, weight_scale = weight_matrix(
+        node, _by_tap(_moved(weights, placed, axis=0 if is_depthwise else 1)), node.inputs[1]
+    )
     is_zero_padded = point.dtype == BIPOLAR and pad_value == 0 and any(moves.padding)
     if is_zero_padded and is_depthwise:
         raise node.refuse(
@@ -71,7 +77,9 @@ def _conv(walk: Walk, node: Node) -> Value:
         leading=moves.out_shape,
     )
     bias = walk.floats(node, 2, "bias").reshape(-1, 1, 1) if len(node.inputs) > 2 else None
-    layout = Layout.planes(point.shape[0], stage.output_types[0].shape)
+    layout = Layout.planes(
+        point.shape[0], stage.output_types[0].shape, order if is_depthwise else None
+    )
     island = add_layer(walk, node, stage, layout, scale * weight_scale, bias)
     if not is_zero_padded:
         return island
@@ -103,6 +111,21 @@ def _dot_products(
         multiplier=1,
         offset=0,
         zero_padded=window.lines,
+    )
+
+
+def _moved(weights: Constant, order: IntArray, axis: int) -> Constant:
+    """Return weights with one axis in another order."""
+
+    def moved(array: np.ndarray) -> np.ndarray:
+        return np.take(array, order, axis=axis)
+
+    if weights.integers is None or weights.scale is None:
+        return Constant(values=moved(weights.values))
+    return Constant(
+        values=moved(weights.values),
+        integers=moved(weights.integers),
+        scale=moved(weights.scale),
     )
 
 

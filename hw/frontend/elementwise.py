@@ -12,6 +12,7 @@ import numpy as np
 from .functions import F64, Floats, Function, add, curve, divide, multiply
 from .islands import Constant, Island
 from .nodes import Node
+from .sums import add_islands
 from .walk import Handler, Handlers, Value, Walk
 
 
@@ -23,11 +24,6 @@ def _operand(walk: Walk, node: Node, role: str) -> tuple[Island, F64, bool]:
     """
     first, second = walk.value(node, 0), walk.value(node, 1)
     if not isinstance(first, Constant) and not isinstance(second, Constant):
-        if node.op in ("Add", "Sub"):
-            raise node.refuse(
-                "it adds two float branches, which have no common integer grid",
-                "remove the branch, or quantize both with one shared scale",
-            )
         raise node.refuse(
             "its factor depends on the data", "use a constant scale, e.g. one per layer or channel"
         )
@@ -37,12 +33,21 @@ def _operand(walk: Walk, node: Node, role: str) -> tuple[Island, F64, bool]:
     return island, walk.per_channel(node, values, island.layout, role), is_first
 
 
+def _is_of_data(walk: Walk, node: Node) -> bool:
+    """Return whether both operands depend on the data."""
+    return not any(isinstance(walk.value(node, index), Constant) for index in (0, 1))
+
+
 def _add(walk: Walk, node: Node) -> Value:
+    if _is_of_data(walk, node):
+        return add_islands(walk, node, [walk.island(node, i) for i in (0, 1)], (1, 1))
     island, term, _ = _operand(walk, node, "term")
     return island.then(add(node.label, term))
 
 
 def _sub(walk: Walk, node: Node) -> Value:
+    if _is_of_data(walk, node):
+        return add_islands(walk, node, [walk.island(node, i) for i in (0, 1)], (1, -1))
     island, term, is_first = _operand(walk, node, "term")
     if is_first:
         return island.then(multiply(node.label, -np.ones(1)), add(node.label, term))

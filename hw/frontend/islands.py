@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -110,6 +110,8 @@ class Island:
             stream as accumulators; "" if there is none.
         pooling: Max pool on the tensor that has no stage yet.
         padding: Padding of the tensor that has no stage yet.
+        rounding: Bound of the float32 rounding errors of what the integers stand for, in units of
+            the integers; one value or one per channel.
         zero_padded: Geometry of the window of a layer whose bits the file pads with 0 and the
             window with -1. What stands above for the stream then holds for the dot products of the
             file instead, and only thresholds of the layer itself can make up for the difference.
@@ -127,6 +129,7 @@ class Island:
     matvec: str = ""
     pooling: MaxPooling | None = None
     padding: Padding | None = None
+    rounding: F64 = field(default_factory=lambda: np.zeros(1))
     zero_padded: LineBuffer | None = None
 
     @property
@@ -178,7 +181,7 @@ class Island:
         points = self.multiplier * x + self.offset
         exact = points.astype(np.float64)
         single = points.astype(np.float32)
-        error = np.abs(single - exact)
+        error = np.abs(single - exact) + self.rounding
         for function in (multiply("", self.scale), *self.functions):
             with np.errstate(over="ignore", invalid="ignore"):
                 exact = np.asarray(function(exact, ALL), np.float64)

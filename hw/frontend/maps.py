@@ -10,7 +10,7 @@ import numpy as np
 from .islands import Island
 from .layout import Layout
 from .nodes import Node
-from .walk import Walk
+from .walk import Walk, origin_of
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
@@ -152,9 +152,9 @@ def as_map(walk: Walk, node: Node, island: Island) -> Island:
     origin = walk.origins[island.stream]
     flat = Layout.vector((1, old.positions.size))
     planes = flat.positions.reshape(-1, origin.planes).T.reshape(-1)
-    order = replace(new, positions=moved[planes]).order
-    if order is None:
+    placed = origin_of(origin.tensor, replace(new, positions=moved[planes]), np.array(origin.scale))
+    if placed is None:
         raise refusal
-    walk.origins[island.stream] = replace(origin, planes=order)
+    walk.origins[island.stream] = placed
     walk.inputs[island.stream] = replace(walk.inputs[island.stream], shape=new.image)
     return replace(island, layout=new)

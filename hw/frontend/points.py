@@ -34,8 +34,8 @@ def integer_point(
         raise node.refuse(f"its data '{name}' is not quantized", cure)
     affine = island.affine()
     if affine is None or affine[1].any():
-        label = island.functions[-1].label
-        raise node.refuse(f"its data '{name}' is no scaled integer after {label}", cure)
+        after = f" after {island.functions[-1].label}" if island.functions else ", but for a term"
+        raise node.refuse(f"its data '{name}' is no scaled integer{after}", cure)
     factor, _ = affine
     if (factor == 0).any():
         raise node.refuse(f"its data '{name}' is multiplied by 0", "remove the layer")

@@ -43,7 +43,8 @@ def _max(walk: Walk, island: Island, node: Node, moves: Geometry) -> Island:
         before=island.layout,
         after=len(island.functions),
     )
-    layout = Layout.planes(island.shape[0], (*moves.out_shape, island.channels))
+    image = (*moves.out_shape, island.channels)
+    layout = Layout.planes(island.shape[0], image, island.layout.channel_order)
     return replace(island, layout=layout, pooling=pooling)
 
 
@@ -97,8 +98,13 @@ def pool_map(walk: Walk, island: Island, pooling: MaxPooling) -> Island:
     stage = _stage(
         walk, island, pooling.node, "max", pooling.kernel, pooling.stride, pooling.padding
     )
-    layout = Layout.planes(island.shape[0], stage.output_types[0].shape)
-    return replace(island, stream=stage.outputs[0], layout=layout, matvec="")
+    return replace(island, stream=stage.outputs[0], layout=_pooled(island, stage), matvec="")
+
+
+def _pooled(island: Island, stage: Pool) -> Layout:
+    """Return the layout of a map that ``stage`` pooled."""
+    image = stage.output_types[0].shape
+    return Layout.planes(island.shape[0], image, island.layout.channel_order)
 
 
 def _add_origin(walk: Walk, island: Island, tensor: str) -> None:
@@ -183,8 +189,9 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
         dtype=stage.output_types[0].dtype,
         low=min(ends),
         high=max(ends),
-        layout=Layout.planes(island.shape[0], stage.output_types[0].shape),
+        layout=_pooled(island, stage),
         offset=area * island.offset,
+        rounding=area * island.rounding,
         matvec="",
     )
     if not island.functions:

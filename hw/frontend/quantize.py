@@ -8,7 +8,7 @@ import numpy as np
 
 from ..dtypes import BIPOLAR
 from ..graph import Stage
-from ..stages import MatVec, Threshold, Thresholds, zero_padded
+from ..stages import Add, MatVec, Threshold, Thresholds, zero_padded
 from .islands import Island, Undeclared
 from .nodes import Node
 from .pools import can_pool_before, pool_map, settle
@@ -25,7 +25,8 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
        carries its integers.
     2. A stream that is on the grid already: no stage, and the tensor is an alias of its origin.
     3. Accumulators of a layer: its thresholds.
-    4. Any other stream: a threshold stage.
+    4. Sums that the quantizer only clamps: bounds of the sum.
+    5. Any other stream: a threshold stage.
 
     A max pool before it moves behind it where everything in between rises: it then works on few
     bits, and the thresholds are those of the layer. Otherwise it works on the integers before.
@@ -76,17 +77,18 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
         point = replace(island, scale=quantizer.scale, multiplier=1, offset=0, functions=())
         walk.add_alias(point, tensor)
         return point
-    if island.dtype == BIPOLAR:
-        raise node.refuse(
-            "it quantizes bits again, which a threshold stage does not take",
-            "remove one of the two quantizers",
-        )
     staircase = _staircase(node, island, quantizer)
     if island.matvec:
         name, stream = island.matvec, island.stream
         walk.stages[name] = _with_thresholds(walk.stages[name], island, staircase.thresholds)
         if stream in walk.origins:
             walk.accumulators[name] = walk.origins.pop(stream)
+    elif (clamped := _clamped(walk, island, staircase.thresholds)) is not None:
+        name, stream = clamped.name, island.stream
+        walk.stages[name] = clamped
+        if stream in walk.origins:
+            walk.accumulators[name] = walk.origins.pop(stream)
+        quantizer = replace(quantizer, dtype=clamped.output_types[0].dtype)
     else:
         name, stream = walk.new_stage("act")
         walk.stages[name] = Threshold(
@@ -135,6 +137,21 @@ def _with_thresholds(stage: Stage, island: Island, thresholds: Thresholds) -> St
         thresholds, stage.weights, island.zero_padded, kernel=stage.kernel
     )
     return stage.with_(thresholds=shifted, border=border)
+
+
+def _clamped(walk: Walk, island: Island, thresholds: Thresholds) -> Add | None:
+    """Return the sum that yields the stream, clamped, if the thresholds do no more than that.
+
+    Steps at consecutive integers make ``base + #(x >= base + j)``, which is x between two bounds.
+    """
+    stage = walk.stages.get(walk.producer_name(island.stream))
+    steps = thresholds.base + 1 + np.arange(thresholds.steps)
+    is_clamp = thresholds.is_rising.all() and (thresholds.levels == steps).all()
+    if not isinstance(stage, Add) or stage.bounds is not None or not is_clamp:
+        return None
+    if thresholds.dtype == BIPOLAR:
+        return None
+    return stage.with_(bounds=(thresholds.base, thresholds.base + thresholds.steps))
 
 
 def _extremes(staircase: Staircase) -> tuple[int, int]:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from popshift.flows.conformance import bench, check, random_bench
-from popshift.hw.dtypes import BIPOLAR, signed
+from popshift.hw.dtypes import BIPOLAR, signed, unsigned
 from popshift.hw.emit import RTL_FOLDER
 from popshift.hw.graph import Stage, StreamType
-from popshift.hw.stages import Border, Fifo, MatVec, Pool, Thresholds, Window
+from popshift.hw.stages import Border, Concat, Fifo, MatVec, Pool, Thresholds, Window
 
 
 @dataclass(frozen=True)
@@ -475,6 +475,17 @@ MUTANTS = [
 def directed(kind: str) -> tuple[Stage, ...]:
     """Return stages that a few random ones may miss: odd sizes, padding at single sides."""
     ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
+    if kind == "concat":
+        dtypes = (signed(2), unsigned(5))
+        return (
+            Concat(
+                name="a",
+                inputs=("a_x0", "a_x1"),
+                outputs=("a_y",),
+                input_dtypes=dtypes,
+                channels=(2, 2),
+            ),
+        )
     if kind == "window":
         shape = {"height": 6, "width": 5, "channels": 2, "kernel": (3, 3), "input_dtype": signed(3)}
         return (Window(name="a", **ends, **shape, stride=(2, 2), padding=(1, 1, 1, 1)),)
