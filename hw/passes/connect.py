@@ -8,12 +8,13 @@ again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import GraphError
 from ..graph import Dataflow, Stage, StreamType
 from ..stages import Fifo, Width
+from .bypass import held_elements
 
 _CONNECTORS = (Fifo, Width)
 
@@ -71,6 +72,10 @@ def connect(
        ``<stream>_width2`` from there. No converter is slower than both of its neighbours. Where
        the consumer sees the image in another shape, the converters see it as one vector.
 
+    5. A stream that meets another one gets a FIFO that holds what it must until the other one comes
+       (see ``bypass``), and a row more, so that nothing waits for long; but not where a mapping
+       says what it gets.
+
     Every new stream carries the ``Origin`` of its logical stream.
 
     Args:
@@ -79,7 +84,8 @@ def connect(
             folding; by default those of ``dataflow``.
         fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. They count as beats of
             the producer; a FIFO of wider beats has fewer, rounded up, but two if two are asked for.
-            By default the FIFOs stay as they are.
+            By default the FIFOs stay as they are. Streams that meet have more where they need it,
+            except those that a mapping names, and those of unchanged stages.
 
     Raises:
         GraphError: A depth is given for an unknown stream, or is negative.
@@ -89,8 +95,6 @@ def connect(
     outputs = [source.get(name, name) for name in dataflow.outputs]
     host = {source.get(name, name): affine for name, affine in dataflow.host.items()}
     streams = [*dataflow.inputs, *(name for stage in logical for name in stage.outputs)]
-    depths = _depths(dataflow, streams, fifo_depth)
-
     wanted = {
         name: kind
         for stage in logical
@@ -99,31 +103,79 @@ def connect(
     inputs = {
         name: _entering(kind, wanted.get(name, kind)) for name, kind in dataflow.inputs.items()
     }
-    connected: list[Stage] = []
-    behind: dict[str, str] = {}
+    depths = dict(_depths(dataflow, streams, fifo_depth))
+    given = depths if stages is None and not isinstance(fifo_depth, int) else {}
+    for name, depth in _held_beats(inputs, logical, wanted).items():
+        depths[name] = given.get(name, max(depth, depths.get(name, 0)))
+    connected, behind = _join(inputs, logical, wanted, depths)
     origins = {name: o for name, o in dataflow.origins.items() if name in streams}
-
-    def join(name: str, have: StreamType) -> None:
-        bridges = bridge_stages(name, have, wanted.get(name, have), depths.get(name, 0))
-        connected.extend(bridges)
-        behind[name] = bridges[-1].outputs[0] if bridges else name
+    for name, bridges in behind.items():
         if name in origins:
             origins.update((bridge.outputs[0], origins[name]) for bridge in bridges)
+    ends = {name: bridges[-1].outputs[0] if bridges else name for name, bridges in behind.items()}
+    return replace(
+        dataflow,
+        inputs=inputs,
+        outputs=tuple(ends[name] for name in outputs),
+        stages=tuple(connected),
+        origins=origins,
+        host={ends[name]: affine for name, affine in host.items()},
+    )
+
+
+def _join(
+    inputs: Mapping[str, StreamType],
+    logical: Sequence[Stage],
+    wanted: Mapping[str, StreamType],
+    depths: Mapping[str, int],
+) -> tuple[list[Stage], dict[str, list[Stage]]]:
+    """Return logical stages with converters and FIFOs between them, and those of each stream."""
+    connected: list[Stage] = []
+    bridges: dict[str, list[Stage]] = {}
+
+    def join(name: str, have: StreamType) -> None:
+        want = wanted.get(name, have)
+        bridges[name] = bridge_stages(name, have, want, depths.get(name, 0))
+        connected.extend(bridges[name])
 
     for name, kind in inputs.items():
         join(name, kind)
     for stage in logical:
-        connected.append(stage.with_(inputs=tuple(behind.get(name, name) for name in stage.inputs)))
+        entering = [
+            bridges[name][-1].outputs[0] if bridges[name] else name for name in stage.inputs
+        ]
+        connected.append(stage.with_(inputs=tuple(entering)))
         for name, kind in zip(stage.outputs, stage.output_types, strict=True):
             join(name, kind)
-    return replace(
-        dataflow,
-        inputs=inputs,
-        outputs=tuple(behind[name] for name in outputs),
-        stages=tuple(connected),
-        origins=origins,
-        host={behind[name]: affine for name, affine in host.items()},
-    )
+    return connected, bridges
+
+
+def _held_beats(
+    inputs: Mapping[str, StreamType], logical: Sequence[Stage], wanted: Mapping[str, StreamType]
+) -> dict[str, int]:
+    """Return, by logical stream that meets another one, beats of its producer to be held.
+
+    That is what keeps the dataflow from deadlock, two beats for the rounding of converters, and a
+    row of the image, at most a whole image.
+    """
+    if all(len(stage.inputs) < 2 for stage in logical):
+        return {}
+    connected, bridges = _join(inputs, logical, wanted, {})
+    held = held_elements(connected)
+    kinds = dict(inputs) | {
+        name: kind
+        for stage in logical
+        for name, kind in zip(stage.outputs, stage.output_types, strict=True)
+    }
+    depths = {}
+    for name, between in bridges.items():
+        elements = held.get(between[-1].outputs[0] if between else name, 0)
+        if elements:
+            kind = kinds[name]
+            row = kind.beats // wanted[name].shape[0] if len(wanted[name].shape) > 1 else 0
+            beats = -(-elements // kind.lanes) + 2
+            depths[name] = max(beats, min(beats + row, kind.beats))
+    return depths
 
 
 def _depths(
