@@ -11,10 +11,11 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, Encoding, IntArray, signed, smallest_for, unsigned
-from ..errors import FoldingError, GraphError
+from ..errors import GraphError
 from ..graph import Stage, StreamType
 from ..module import Module, kinds, vector
 from ..schedule import Buffer, Pipe, Schedule, Thread, table
+from .checks import check_fold
 
 CAPACITY = 2
 MAX_FACTOR = (1 << 15) - 1
@@ -63,8 +64,7 @@ class Add(Stage):
             raise GraphError(
                 f"{self.name}: factors {self.factors} must not be 0, nor beyond {MAX_FACTOR}"
             )
-        if self.pe < 1 or self.channels % self.pe:
-            raise FoldingError(f"{self.name}: pe={self.pe} must divide channels={self.channels}")
+        check_fold(self, "pe", "channels", self.channels)
         low, high = self.sum_range
         if self.bounds and not low <= self.bounds[0] <= self.bounds[1] <= high:
             raise GraphError(

@@ -11,10 +11,11 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import IntArray
-from ..errors import FoldingError, GraphError
+from ..errors import GraphError
 from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
+from .checks import check_fold
 from .stream import random_type
 
 CAPACITY = 2
@@ -44,9 +45,7 @@ class Fork(Stage):
     def __post_init__(self) -> None:
         if len(self.inputs) != 1 or len(self.outputs) < 2:
             raise GraphError(f"{self.name}: a fork has one input and two outputs or more")
-        channels = self.type.shape[-1]
-        if self.pe < 1 or channels % self.pe:
-            raise FoldingError(f"{self.name}: pe={self.pe} must divide {channels} channels")
+        check_fold(self, "pe", "channels", self.type.shape[-1])
 
     @property
     def fold_sizes(self) -> Mapping[str, int]:

@@ -113,7 +113,7 @@ def test_impossible_parameters_are_refused(stage, message):
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        (lambda: fork(pe=4), "pe=4 must divide 6 channels"),
+        (lambda: fork(pe=4), "pe=4 must divide channels=6"),
         (lambda: add(pe=4), "pe=4 must divide channels=6"),
         (lambda: concat(pe=3), "pe=3 must divide the channels of each input"),
         (lambda: split(pe=6), "pe=6 must divide 2"),

@@ -8,7 +8,7 @@ import pytest
 from popshift.hw.dtypes import BIPOLAR, unsigned
 from popshift.hw.errors import DatatypeError, FoldingError, GraphError
 from popshift.hw.graph import Dataflow, Origin, StreamType
-from popshift.hw.stages import Argmax, Fifo, MatVec, Threshold, Thresholds, Width
+from popshift.hw.stages import Argmax, Fifo, MatVec, Thresholds, Width
 
 from .networks import images, small_network
 
@@ -147,14 +147,6 @@ def test_thresholds_refuse_what_they_cannot_hold() -> None:
         Thresholds(levels=np.array([[1, 2, 3]]), is_rising=one, base=1, dtype=unsigned(2))
     with pytest.raises(GraphError, match="must be"):
         Thresholds(levels=np.array([[1]]), is_rising=np.array([True, True]))
-    with pytest.raises(GraphError, match="not BIPOLAR"):
-        Threshold(
-            name="t",
-            inputs=("x",),
-            outputs=("y",),
-            thresholds=Thresholds(levels=np.array([[1]]), is_rising=one),
-            input_dtype=BIPOLAR,
-        )
 
 
 def test_stages_locate_the_bits_of_their_memories() -> None:
