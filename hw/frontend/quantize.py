@@ -14,7 +14,7 @@ from .nodes import Node
 from .pools import can_pool_before, pool_map, settle
 from .quantizers import Quantizer
 from .report import LayerNote
-from .staircases import NotAStaircaseError, Staircase, find_staircase
+from .staircases import find_staircase
 from .walk import Value, Walk, origin_of
 
 
@@ -77,7 +77,7 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
         point = replace(island, scale=quantizer.scale, multiplier=1, offset=0, functions=())
         walk.add_alias(point, tensor)
         return point
-    staircase = _staircase(node, island, quantizer)
+    staircase = find_staircase(island, quantizer)
     if island.matvec:
         name, stream = island.matvec, island.stream
         walk.stages[name] = _with_thresholds(walk.stages[name], island, staircase.thresholds)
@@ -117,7 +117,7 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
         channels_at_risk=tuple(int(c) for c in np.flatnonzero(staircase.margins < 1)),
         channels_differing=tuple(int(c) for c in np.flatnonzero(staircase.is_differing)),
     )
-    low, high = (-1, 1) if quantizer.dtype == BIPOLAR else _extremes(staircase)
+    low, high = staircase.thresholds.results
     return Island(
         stream=stream,
         dtype=quantizer.dtype,
@@ -154,12 +154,6 @@ def _clamped(walk: Walk, island: Island, thresholds: Thresholds) -> Add | None:
     return stage.with_(bounds=(thresholds.base, thresholds.base + thresholds.steps))
 
 
-def _extremes(staircase: Staircase) -> tuple[int, int]:
-    """Return the least and greatest result."""
-    thresholds = staircase.thresholds
-    return thresholds.base, thresholds.base + thresholds.steps
-
-
 def _is_identity(island: Island, quantizer: Quantizer) -> bool:
     """Return whether every integer of the stream, in every channel, is the quantizer's result."""
     if island.high - island.low > quantizer.steps + 1:
@@ -168,20 +162,3 @@ def _is_identity(island: Island, quantizer: Quantizer) -> bool:
     values = np.broadcast_to(island.evaluate(members), (len(members), island.channels))
     results = quantizer.result(quantizer.count(values, slice(None)))
     return bool((results == members).all())
-
-
-def _staircase(node: Node, island: Island, quantizer: Quantizer) -> Staircase:
-    """Return the thresholds.
-
-    Raises:
-        UnsupportedOpError: A channel rises and falls.
-    """
-    try:
-        return find_staircase(island, quantizer)
-    except NotAStaircaseError as e:
-        bends = [f.label for f in island.functions if f.direction is None]
-        raise node.refuse(
-            f"channel {e.channel} is not monotone: the result turns at accumulator {e.turn}, "
-            f"because of {bends[0]}",
-            "use a monotone activation (e.g. a PReLU slope that is not negative)",
-        ) from e

@@ -216,7 +216,7 @@ class Walk:
             multiplier=island.multiplier,
             offset=island.offset,
         )
-        places = ("multiplier", "offset", "planes")
+        places = ("multiplier", "offset", "planes", "channels")
         if alias and all(getattr(alias, name) == getattr(origin, name) for name in places):
             aliases = (*origin.aliases, tensor)
             self.origins[island.stream] = replace(origin, aliases=aliases)

@@ -30,6 +30,7 @@ module depthwise #(
   parameter int ACC_BITS     = 4,       // holds every accumulator
   parameter int ACC_SIGNED   = 0,
   parameter int STEPS        = 0,       // 0: no thresholds
+  parameter int DIRECTIONS   = 1,       // of a neuron: 1, or STEPS
   parameter int LEVEL_BITS   = ACC_BITS,
   parameter int BASE         = 0,
   parameter int OUT_BITS     = ACC_BITS,
@@ -160,9 +161,9 @@ module depthwise #(
   end
 
   neuron_end #(
-    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-    .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(CAPACITY),
-    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
+    .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS),
+    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,

@@ -32,6 +32,7 @@ module matvec #(
   parameter int ACC_BITS     = 7,       // holds every accumulator
   parameter int ACC_SIGNED   = 0,
   parameter int STEPS        = 0,       // 0: no thresholds
+  parameter int DIRECTIONS   = 1,       // of a neuron: 1, or STEPS
   parameter int LEVEL_BITS   = ACC_BITS,
   parameter int BASE         = 0,
   parameter int BORDERS      = 1,       // classes of positions with levels of their own
@@ -202,9 +203,9 @@ module matvec #(
   delay #(.WIDTH(AT_W), .CYCLES(DOT_CYCLES - 1)) levels (.clk, .x(at_2), .y(at));
 
   neuron_end #(
-    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-    .BASE(BASE), .WORDS(LEVEL_WORDS), .OUT_BITS(OUT_BITS), .CAPACITY(CAPACITY),
-    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
+    .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(LEVEL_WORDS), .OUT_BITS(OUT_BITS),
+    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,

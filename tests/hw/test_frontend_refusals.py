@@ -275,10 +275,6 @@ CASES = {
         lambda: elementwise("Mul", 0.0).bipolar().then("Mul", "c2").linear(np.ones((2, 3))),
         "is multiplied by 0; remove the layer",
     ),
-    "not monotone": (
-        lambda: elementwise("Abs").then("Sub", "c1").bipolar(),
-        "channel 0 is not monotone: the result turns at accumulator 1, because of node 'Abs_3'",
-    ),
     "9 bits": (lambda: quant_with(bits=9.0), "it has 9 bits; use at most 8 bits for activations"),
     "half a bit": (lambda: quant_with(bits=2.5), "its bit width is 2.5; use one integer bit width"),
     "zero scale": (lambda: quant_with(scale=0.0), "its scale is 0; train or export"),

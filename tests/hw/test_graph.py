@@ -141,8 +141,8 @@ def test_thresholds_refuse_what_they_cannot_hold() -> None:
     one = np.array([True])
     with pytest.raises(GraphError, match="levels of channel 0 must ascend"):
         Thresholds(levels=np.array([[2, 1]]), is_rising=one, dtype=unsigned(2))
-    with pytest.raises(GraphError, match="results 0 to 2 are not in BIPOLAR"):
-        Thresholds(levels=np.array([[1, 2]]), is_rising=one)
+    with pytest.raises(GraphError, match="results 0 to 2 are not in UINT1"):
+        Thresholds(levels=np.array([[1, 2]]), is_rising=one, dtype=unsigned(1))
     with pytest.raises(GraphError, match="results 1 to 4 are not in UINT2"):
         Thresholds(levels=np.array([[1, 2, 3]]), is_rising=one, base=1, dtype=unsigned(2))
     with pytest.raises(GraphError, match="must be"):

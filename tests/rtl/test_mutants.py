@@ -131,7 +131,19 @@ MUTANTS = [
         "$signed(wide) > $signed",
     ),
     Mutant(
-        "direction_ignored", "threshold", "staircase", "is_reached[j] == is_rising", "is_reached[j]"
+        "direction_ignored",
+        "threshold",
+        "staircase",
+        "is_reached[j] == is_rising[DIRECTIONS > 1 ? j : 0]",
+        "is_reached[j]",
+    ),
+    Mutant("direction_of_the_first_step", "threshold", "staircase", "DIRECTIONS > 1 ? j : 0", "0"),
+    Mutant(
+        "directions_of_the_first_lane",
+        "threshold",
+        "neuron_end",
+        "LEVELS_W+p*DIRECTIONS+:DIRECTIONS",
+        "LEVELS_W+p+:DIRECTIONS",
     ),
     Mutant(
         "level_read_late",
