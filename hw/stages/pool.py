@@ -163,7 +163,7 @@ class Pool(Stage):
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> Pool:
         """Images up to 8 x 8, kernels up to 4 x 4, overlapping or not, padding in half of them."""
-        lines = LineBuffer.random(rng, is_dilated=False)
+        lines = LineBuffer.random(rng, is_pool=True)
         stride = lines.stride
         if rng.random() < 1 / 2:
             gaps = rng.integers(0, 2, 2)
