@@ -19,7 +19,6 @@ from ..hw.graph import Dataflow, Origin, Stage
 from ..hw.reference import compile_reference
 from ..hw.sim import simulate
 from ..hw.stages import Add, Layer, MatVec, Pool, Window
-from ..hw.stages.kernels import KERNELS
 from .compare import (
     NOTHING,
     Comparison,
@@ -228,7 +227,8 @@ def _zero_padded_sums(dataflow: Dataflow, layer: MatVec, streams: dict[str, IntA
     x = streams[window.inputs[0]]
     zeros = window.with_(input_dtype=signed(2), pad_value=0)
     (windows,) = zeros.execute(x.reshape(len(x), *window.input_types[0].shape))
-    return KERNELS["signed"].accumulate(windows, layer.weights)
+    whole = layer.with_(kernel="signed", input_dtype=signed(2), thresholds=None, border=None)
+    return whole.accumulators(windows)
 
 
 def _layer_before(dataflow: Dataflow, stage: Stage) -> Layer:

@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from ..dtypes import DataType
 from ..errors import DatatypeError, GraphError, ModelFileError, UnsupportedOpError
 from ..graph import Dataflow, HostAffine
+from ..passes.connect import assemble
 from . import (
     activations,
     concats,
@@ -89,9 +90,10 @@ def load_with_report(
         argmax: Append an argmax stage where it commutes with the affine rest of an output.
 
     Returns:
-        Integers only: every stage with ``pe = simd = 1``. Images are vectors in row-major order;
-        with convolutions or pools in the graph, ``(N, C, H, W)`` enters pixel by pixel, channels
-        last, and every ``Origin`` says how a stream and its tensor are ordered.
+        Integers only: every stage with ``pe = simd = 1``, and FIFOs where branches meet. Images
+        are vectors in row-major order; with convolutions or pools in the graph, ``(N, C, H, W)``
+        enters pixel by pixel, channels last, and every ``Origin`` says how a stream and its tensor
+        are ordered.
         ``host`` maps the integers of an output stream to the graph output.
 
     Raises:
@@ -123,16 +125,16 @@ def load_with_report(
         if affine is not None:
             host[stream] = affine
     merge_branches(walk)
-    dataflow = Dataflow(
+    dataflow = assemble(
         name=name or identifier(file.stem),
         inputs=walk.inputs,
-        outputs=tuple(streams),
+        outputs=streams,
         stages=tuple(walk.stages.values()),
         origins=walk.origins,
         accumulators=walk.accumulators,
         host=host,
     )
-    layer_notes = tuple(walk.layers[stage.name] for stage in dataflow.stages)
+    layer_notes = tuple(walk.layers[name] for name in walk.stages)
     return dataflow, FrontendReport(layers=layer_notes, notes=tuple(walk.notes))
 
 

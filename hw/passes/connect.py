@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from types import MappingProxyType
 
 from ..errors import GraphError
-from ..graph import Dataflow, Stage, StreamType
+from ..graph import Dataflow, HostAffine, Origin, Stage, StreamType
 from ..stages import Fifo, Width
 from .bypass import held_elements
 
@@ -71,7 +71,6 @@ def connect(
        other, one to their least common multiple (which divides the channels, since both do) and
        ``<stream>_width2`` from there. No converter is slower than both of its neighbours. Where
        the consumer sees the image in another shape, the converters see it as one vector.
-
     5. A stream that meets another one gets a FIFO that holds what it must until the other one comes
        (see ``bypass``), and a row more, so that nothing waits for long; but not where a mapping
        says what it gets.
@@ -84,8 +83,9 @@ def connect(
             folding; by default those of ``dataflow``.
         fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. They count as beats of
             the producer; a FIFO of wider beats has fewer, rounded up, but two if two are asked for.
-            By default the FIFOs stay as they are. Streams that meet have more where they need it,
-            except those that a mapping names, and those of unchanged stages.
+            By default the FIFOs stay as they are, but for streams that meet where ``stages`` are
+            given, which hold what the new beats need. A number is the least for such streams, a
+            mapping is taken at its word.
 
     Raises:
         GraphError: A depth is given for an unknown stream, or is negative.
@@ -95,31 +95,75 @@ def connect(
     outputs = [source.get(name, name) for name in dataflow.outputs]
     host = {source.get(name, name): affine for name, affine in dataflow.host.items()}
     streams = [*dataflow.inputs, *(name for stage in logical for name in stage.outputs)]
-    wanted = {
-        name: kind
-        for stage in logical
-        for name, kind in zip(stage.inputs, stage.input_types, strict=True)
-    }
-    inputs = {
-        name: _entering(kind, wanted.get(name, kind)) for name, kind in dataflow.inputs.items()
-    }
     depths = dict(_depths(dataflow, streams, fifo_depth))
-    given = depths if stages is None and not isinstance(fifo_depth, int) else {}
-    for name, depth in _held_beats(inputs, logical, wanted).items():
-        depths[name] = given.get(name, max(depth, depths.get(name, 0)))
-    connected, behind = _join(inputs, logical, wanted, depths)
-    origins = {name: o for name, o in dataflow.origins.items() if name in streams}
-    for name, bridges in behind.items():
-        if name in origins:
-            origins.update((bridge.outputs[0], origins[name]) for bridge in bridges)
-    ends = {name: bridges[-1].outputs[0] if bridges else name for name, bridges in behind.items()}
-    return replace(
-        dataflow,
-        inputs=inputs,
-        outputs=tuple(ends[name] for name in outputs),
+    if stages is not None and fifo_depth is None:
+        joined = {name for stage in logical if len(stage.inputs) > 1 for name in stage.inputs}
+        depths = {name: depth for name, depth in depths.items() if name not in joined}
+    return assemble(
+        name=dataflow.name,
+        inputs=dataflow.inputs,
+        outputs=outputs,
+        stages=logical,
+        origins={name: o for name, o in dataflow.origins.items() if name in streams},
+        accumulators=dataflow.accumulators,
+        host=host,
+        fifo_depth=depths,
+        is_least=isinstance(fifo_depth, int),
+    )
+
+
+def assemble(
+    *,
+    name: str,
+    inputs: Mapping[str, StreamType],
+    outputs: Sequence[str],
+    stages: Sequence[Stage],
+    origins: Mapping[str, Origin],
+    accumulators: Mapping[str, Origin],
+    host: Mapping[str, HostAffine],
+    fifo_depth: Mapping[str, int] = MappingProxyType({}),
+    is_least: bool = False,
+) -> Dataflow:
+    """Return the dataflow of logical stages, joined as :func:`connect` says.
+
+    Args:
+        name: Of the top level.
+        inputs: Type of each input.
+        outputs: Logical streams that leave.
+        stages: Logical stages in topological order.
+        origins: By logical stream.
+        accumulators: By stage.
+        host: By output.
+        fifo_depth: By logical stream, beats of the producer.
+        is_least: Whether streams that meet may get deeper FIFOs than ``fifo_depth`` says.
+    """
+    wanted = {
+        stream: kind
+        for stage in stages
+        for stream, kind in zip(stage.inputs, stage.input_types, strict=True)
+    }
+    entering = {
+        stream: _entering(kind, wanted.get(stream, kind)) for stream, kind in inputs.items()
+    }
+    depths = dict(fifo_depth)
+    for stream, held in _held_beats(entering, stages, wanted).items():
+        depths[stream] = max(held, depths.get(stream, 0)) if is_least else depths.get(stream, held)
+    connected, behind = _join(entering, stages, wanted, depths)
+    known = dict(origins)
+    for stream, bridges in behind.items():
+        if stream in origins:
+            known.update((bridge.outputs[0], origins[stream]) for bridge in bridges)
+    ends = {
+        stream: bridges[-1].outputs[0] if bridges else stream for stream, bridges in behind.items()
+    }
+    return Dataflow(
+        name=name,
+        inputs=entering,
+        outputs=tuple(ends[stream] for stream in outputs),
         stages=tuple(connected),
-        origins=origins,
-        host={ends[name]: affine for name, affine in host.items()},
+        origins=known,
+        accumulators=accumulators,
+        host={ends[stream]: affine for stream, affine in host.items()},
     )
 
 

@@ -9,7 +9,7 @@ arXiv:1702.00953), here with all layers binary.
 ``digits-cnn``: four padded convolutions on the 8 x 8 digits, pixels 0 to 16.
 ``resnet18``: ResNet-18 for images of 3 x 32 x 32 bytes (He et al., arXiv:1512.03385), its first
 convolution 3 x 3 without pooling, with one grid of integers for each sum.
-``digits-resnet``: four basic blocks of 16 and 32 channels on the digits.
+``digits-resnet``: two basic blocks of 16 and 32 channels on the digits.
 
 ``weight`` and ``act`` choose the precisions: W1A1 is the default; ``act="int2"`` makes W1A2 and
 ``weight="int2"`` W2, with levels {-1, 0, +1} as Brevitas' networks of these names have.
@@ -87,7 +87,7 @@ NETWORKS: Mapping[str, Config] = MappingProxyType(
                 name="digits-resnet",
                 image=(1, 8, 8),
                 widths=(16, 32),
-                blocks=(2, 2),
+                blocks=(1, 1),
                 input_dtype="UINT5",
             ),
         )

@@ -269,6 +269,7 @@ def test_folding_anew_holds_as_much_as_the_new_lanes_need():
     dataflow = connect(residual())
     (before,) = fifo_depths(dataflow).values()
     wide = apply_folding(dataflow, {"fork_x": {"pe": 4}, "s4": {"pe": 4}})
+    assert fifo_depths(wide)["x_0"] < before / 2
     narrow = apply_folding(wide, {"fork_x": {"pe": 1}, "s4": {"pe": 1}})
     assert list(fifo_depths(narrow).values()) == [before]
 

@@ -214,7 +214,9 @@ MUTANTS = [
         ".ones(HIGH'(0))",
     ),
     Mutant("carry_not_added", "matvec", "carried_sum", "{b, carry}", "{b, 1'b0}"),
-    Mutant("words_of_the_other_fold", "matvec", "matvec", "word = {nf, sf};", "word = {sf, nf};"),
+    Mutant(
+        "words_of_the_other_fold", "matvec", "matvec", "word = {fold, sf};", "word = {sf, fold};"
+    ),
     Mutant("word_not_counted", "matvec", "matvec", "'0 : word + 1'b1;", "'0 : word;"),
     Mutant(
         "zero_weight_used",
@@ -481,6 +483,51 @@ MUTANTS = [
         "sign_of_bounds_ignored", "add", "add", "SUM_BITS'(SUM_SIGNED != 0) <<", "SUM_BITS'(0) <<"
     ),
     Mutant("clamped_to_the_wrong_end", "add", "add", "? OUT_BITS'(LOW)", "? OUT_BITS'(HIGH)"),
+    Mutant(
+        "first_group_again",
+        "window",
+        "line_buffer",
+        "DILATION_Y * ROW + SIZE;",
+        "DILATION_Y * ROW;",
+    ),
+    Mutant(
+        "group_not_rewound",
+        "window",
+        "line_buffer",
+        "ends_group && is_last_group;",
+        "ends_group;",
+    ),
+    Mutant(
+        "row_of_the_group_before",
+        "window",
+        "line_buffer",
+        "else if (ends_group) iy",
+        "else if (ends_window) iy",
+    ),
+    Mutant(
+        "levels_of_the_first_group",
+        "matvec",
+        "matvec",
+        "at_1 <= AT_W'(fold);",
+        "at_1 <= AT_W'(nf);",
+    ),
+    Mutant(
+        "fold_of_all_not_wrapped",
+        "matvec",
+        "matvec",
+        "fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;",
+        "fold + 1'b1;",
+    ),
+    Mutant(
+        "channel_of_another_neuron",
+        "depthwise",
+        "depthwise",
+        "weights_2[p*MULTIPLIER*W_BITS+:",
+        "weights_2[p*W_BITS+:",
+    ),
+    Mutant(
+        "plus_of_the_first_neuron", "depthwise", "depthwise", ".carry(plus[m])", ".carry(plus[0])"
+    ),
 ]
 
 
