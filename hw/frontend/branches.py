@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -11,19 +12,17 @@ from ..graph import Stage
 from ..stages import Fork, Split
 from .islands import Constant, Island, Undeclared
 from .nodes import Node
-from .pools import check_accumulators, settle
-from .report import LayerNote
-from .walk import Use, Value, Walk, refuse_file
+from .walk import OpenFork, Use, Value, Walk, refuse_file
 
 
 def give(walk: Walk, label: str, tensor: str, value: Value) -> None:
-    """Make ``value`` that of ``tensor``, and fork its stream where several take it.
+    """Make ``value`` that of ``tensor``, with a branch for each of several that take it.
 
     The branches carry the same integers. What lies between the integers and the tensor is applied
-    in each branch, and a layer keeps its accumulators, for a threshold stage behind each branch.
+    in each branch.
 
     Args:
-        walk: Receives the value and the fork.
+        walk: Receives the value.
         label: Who yields the tensor, for messages.
         tensor: Name in the file.
         value: What it holds.
@@ -42,32 +41,59 @@ def give(walk: Walk, label: str, tensor: str, value: Value) -> None:
             f"'{tensor}' feeds {len(uses)} consumers ({users}) as floats, before any quantizer",
             "quantize it once, before the branches",
         )
-    check_accumulators(value, f"{label} feeds {len(uses)} consumers, and its output")
-    value = settle(walk, value)
-    for use, stream in zip(uses, _fork(walk, label, value, uses), strict=True):
-        walk.branches[use.user, use.index] = replace(value, stream=stream, matvec="")
+    for use, number in zip(uses, _branches(walk, label, tensor, value, len(uses)), strict=True):
+        walk.branches[use.user, use.index] = replace(value, branch=number)
 
 
-def _fork(walk: Walk, label: str, value: Island, uses: Sequence[Use]) -> list[str]:
-    """Return the streams of a new fork."""
-    name, _ = walk.new_stage("fork")
-    stage = Fork(
-        name=name,
-        inputs=(value.stream,),
-        outputs=tuple(f"{name}_out{i}" for i in range(len(uses))),
-        type=walk.type_of(value.stream),
-    )
-    walk.stages[name] = stage
-    walk.layers[name] = LayerNote(
-        stage=name,
-        node=label,
-        accumulators=(value.low, value.high),
-        accumulator_dtype=value.dtype.name,
-        result_dtype=value.dtype.name,
-    )
-    if value.stream in walk.origins:
-        walk.origins.update(dict.fromkeys(stage.outputs, walk.origins[value.stream]))
-    return list(stage.outputs)
+def _branches(
+    walk: Walk, label: str, tensor: str, value: Island, count: int
+) -> list[tuple[str, int]]:
+    """Return new branches of the stream of an island, which may itself be a branch."""
+    if value.branch is None:
+        walk.forks[tensor] = OpenFork(label=label, alive=list(range(count)), dtype=value.dtype)
+        return [(tensor, number) for number in range(count)]
+    root, number = value.branch
+    fork = walk.forks[root]
+    fresh = [number, *range(fork.numbers, fork.numbers + count - 1)]
+    fork.numbers += count - 1
+    place = fork.alive.index(number)
+    fork.alive[place : place + 1] = fresh
+    _set_outputs(walk, fork)
+    return [(root, one) for one in fresh]
+
+
+def meet(walk: Walk, one: Island, other: Island) -> Island | None:
+    """Return what two branches of the same integers have in common, as one branch.
+
+    Returns:
+        The island before the functions in which they differ; None where they do not carry the same
+        integers in the same order.
+    """
+    if one.branch is None or other.branch is None or one.branch[0] != other.branch[0]:
+        return None
+    layouts = one.layout.shape == other.layout.shape and one.padding is other.padding
+    if not layouts or (one.layout.positions != other.layout.positions).any():
+        return None
+    fork = walk.forks[one.branch[0]]
+    fork.alive.remove(other.branch[1])
+    _set_outputs(walk, fork)
+    pairs = zip(one.functions, other.functions, strict=False)
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
+    return replace(one, functions=one.functions[:common])
+
+
+def _set_outputs(walk: Walk, fork: OpenFork) -> None:
+    """Give the stage of a fork an output for each branch that is left."""
+    if not fork.stage:
+        return
+    stage = walk.stages[fork.stage]
+    outputs = tuple(f"{fork.stage}_out{number}" for number in fork.alive)
+    walk.stages[fork.stage] = stage.with_(outputs=outputs)
+    origin = walk.origins.get(stage.outputs[0])
+    for name in stage.outputs:
+        walk.origins.pop(name, None)
+    if origin is not None:
+        walk.origins.update(dict.fromkeys(outputs, origin))
 
 
 def merge_branches(walk: Walk) -> None:

@@ -12,8 +12,8 @@ from .functions import F64, add
 from .islands import Island
 from .layout import Layout
 from .nodes import Node
-from .pools import check_accumulators, settle
 from .report import LayerNote
+from .streams import check_accumulators, settle
 from .walk import Handlers, Value, Walk
 
 

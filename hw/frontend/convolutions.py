@@ -16,10 +16,11 @@ from .groups import arrange
 from .islands import Constant, Island, Padding
 from .layers import add_layer
 from .layout import Layout
-from .maps import Geometry, as_map, check_room, geometry
+from .maps import Geometry, check_room, geometry
 from .nodes import Node
 from .points import integer_point
 from .report import LayerNote
+from .streams import as_map
 from .walk import Handlers, Value, Walk
 from .weights import weight_matrix
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .functions import F64, Floats, Function, add, curve, divide, multiply
 from .islands import Constant, Island
+from .meetings import met
 from .nodes import Node
 from .sums import add_islands
 from .walk import Handler, Handlers, Value, Walk
@@ -39,6 +40,8 @@ def _is_of_data(walk: Walk, node: Node) -> bool:
 
 
 def _add(walk: Walk, node: Node) -> Value:
+    if (island := met(walk, node)) is not None:
+        return island
     if _is_of_data(walk, node):
         return add_islands(walk, node, [walk.island(node, i) for i in (0, 1)], (1, 1))
     island, term, _ = _operand(walk, node, "term")
@@ -46,6 +49,8 @@ def _add(walk: Walk, node: Node) -> Value:
 
 
 def _sub(walk: Walk, node: Node) -> Value:
+    if (island := met(walk, node)) is not None:
+        return island
     if _is_of_data(walk, node):
         return add_islands(walk, node, [walk.island(node, i) for i in (0, 1)], (1, -1))
     island, term, is_first = _operand(walk, node, "term")
@@ -55,11 +60,15 @@ def _sub(walk: Walk, node: Node) -> Value:
 
 
 def _mul(walk: Walk, node: Node) -> Value:
+    if (joined := met(walk, node)) is not None:
+        return joined
     island, factor, _ = _operand(walk, node, "factor")
     return island.then(multiply(node.label, factor))
 
 
 def _div(walk: Walk, node: Node) -> Value:
+    if (joined := met(walk, node)) is not None:
+        return joined
     island, divisor, is_first = _operand(walk, node, "divisor")
     if is_first:
         raise node.refuse("it divides by a value that depends on the data", "multiply instead")
@@ -139,6 +148,8 @@ def _bound(apply: Callable[..., Floats]) -> Handler:
     def handle(walk: Walk, node: Node) -> Value:
         if len(node.inputs) != 2:
             raise node.refuse("it has other than two inputs", "use Clip")
+        if (joined := met(walk, node)) is not None:
+            return joined
         island, bound, _ = _operand(walk, node, "bound")
         return island.then(curve(node.label, apply, (bound,), is_rising=True))
 

@@ -13,8 +13,8 @@ from ..stages import Argmax
 from .islands import Constant, Island, Undeclared
 from .layout import Layout
 from .nodes import Node
-from .pools import check_accumulators, settle
 from .report import LayerNote
+from .streams import check_accumulators, settle
 from .walk import Handlers, Value, Walk, as_scale, refuse_file
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from .functions import F64
 from .islands import Island
 from .nodes import Node
-from .pools import settle
+from .streams import claim, settle
 from .walk import Walk
 
 
@@ -30,6 +30,7 @@ def integer_point(
     """
     name = node.inputs[0]
     cure = "put a quantizer (e.g. BinaryAct or QuantIdentity) before this layer"
+    island = claim(walk, island)
     if island.matvec:
         raise node.refuse(f"its data '{name}' is not quantized", cure)
     affine = island.affine()

@@ -11,10 +11,10 @@ from ..graph import Stage
 from ..stages import Add, MatVec, Threshold, Thresholds, zero_padded
 from .islands import Island, Undeclared
 from .nodes import Node
-from .pools import can_pool_before, pool_map, settle
 from .quantizers import Quantizer
 from .report import LayerNote
 from .staircases import find_staircase
+from .streams import can_pool_before, claim, pool_map, settle
 from .walk import Value, Walk, origin_of
 
 
@@ -39,7 +39,7 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
             f"of '{tensor}' ({quantizer.dtype.name})"
         )
         return walk.add_input(tensor, quantizer.dtype, value.shape, quantizer.scale)
-    island = walk.island(node)
+    island = claim(walk, walk.island(node))
     pooling = island.pooling
     if pooling is None:
         return _apply(walk, node, island, quantizer, tensor)

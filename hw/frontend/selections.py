@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ..dtypes import IntArray
 from ..stages import Split
-from .functions import Function
 from .islands import Island
 from .nodes import Node
-from .pools import check_accumulators, settle
 from .report import LayerNote
+from .streams import check_accumulators, settle
 from .walk import Handlers, Value, Walk
 
 
@@ -111,15 +110,6 @@ def _part(
     def chosen(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values if values.size == 1 else values[member]
 
-    def narrowed(function: Function) -> Function:
-        direction, gain = function.direction, function.gain
-        return replace(
-            function,
-            parameters=tuple(chosen(parameter) for parameter in function.parameters),
-            gain=chosen(gain),
-            direction=direction if direction is None or direction.size == 1 else direction[member],
-        )
-
     layout = replace(
         island.layout,
         shape=(island.shape[0], *positions.shape),
@@ -131,7 +121,7 @@ def _part(
         stream=stream,
         layout=layout,
         scale=chosen(island.scale),
-        functions=tuple(narrowed(function) for function in island.functions),
+        functions=tuple(function.chosen(member) for function in island.functions),
         rounding=chosen(island.rounding),
         matvec=island.matvec if stream == island.stream else "",
     )

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..dtypes import BIPOLAR, IntArray
 from ..stages.thresholds import Thresholds
-from .islands import ALL, Island
+from .functions import ALL
+from .islands import Island
 from .quantizers import Quantizer
 
 # Values evaluated at a time when a table is made: 32 MB of float64.
@@ -215,10 +216,10 @@ def _float32_margins(
     is_differing = np.zeros(island.channels, np.bool_)
     for x in places:
         shape = (len(x), island.channels)
-        exact, single, error = island.evaluate_in_float32(x)
-        exact, single = np.broadcast_to(exact, shape), np.broadcast_to(single, shape)
+        values = island.evaluate_in_float32(x)
+        exact, single = np.broadcast_to(values.exact, shape), np.broadcast_to(values.single, shape)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(error == 0, np.inf, quantizer.distance(exact) / error)
+            ratio = np.where(values.error == 0, np.inf, quantizer.distance(exact) / values.error)
         margins = np.minimum(margins, ratio.min(axis=0))
         differs = quantizer.count(single, ALL) != quantizer.count(exact, ALL)
         is_differing |= differs.any(axis=0)

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..stages import Add
 from ..stages.add import MAX_FACTOR
-from .functions import F64, add
-from .islands import ROUNDING, Constant, Island
+from .functions import F64, ROUNDING, add
+from .islands import Constant, Island
 from .nodes import Node
-from .pools import check_accumulators, settle
 from .report import LayerNote
+from .streams import check_accumulators, settle
 from .walk import Handlers, Value, Walk
 
 _CURE = (

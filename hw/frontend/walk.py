@@ -40,6 +40,30 @@ class Use:
         return f"output '{self.user}'" if isinstance(self.user, str) else self.user.label
 
 
+@dataclass
+class OpenFork:
+    """A tensor that several nodes take, until stages take its stream.
+
+    Branches may meet again before: then they are functions of the same integers, and one branch.
+
+    Attributes:
+        label: Who yields the tensor, for messages.
+        alive: Numbers of the branches that are left.
+        stage: Name of the fork, "" as long as there is none.
+        dtype: Datatype of its streams.
+        numbers: Numbers given so far.
+    """
+
+    label: str
+    alive: list[int]
+    dtype: DataType
+    stage: str = ""
+    numbers: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.numbers = len(self.alive)
+
+
 @dataclass(kw_only=True)
 class Walk:
     """What is known so far: values by tensor name, and the dataflow that grows.
@@ -49,6 +73,7 @@ class Walk:
         values: Value of each tensor that has been reached.
         branches: Of a tensor that several take, the value for each of them: by node and input, or
             by the name of the graph output and 0.
+        forks: Of a tensor that several take, what is known of its fork.
         inputs: Streams that enter.
         stages: Stages in topological order.
         origins: By stream.
@@ -61,6 +86,7 @@ class Walk:
     uses: Mapping[str, Sequence[Use]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     branches: dict[tuple[Node | str, int], Island] = field(default_factory=dict)
+    forks: dict[str, OpenFork] = field(default_factory=dict)
     inputs: dict[str, StreamType] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from popshift.flows.conformance import bench, check, random_bench
 from popshift.hw.dtypes import BIPOLAR, signed, unsigned
 from popshift.hw.emit import RTL_FOLDER
 from popshift.hw.graph import Stage, StreamType
-from popshift.hw.stages import Border, Concat, Fifo, MatVec, Pool, Thresholds, Window
+from popshift.hw.stages import Border, Concat, Depthwise, Fifo, MatVec, Pool, Thresholds, Window
 
 
 @dataclass(frozen=True)
@@ -534,6 +534,19 @@ MUTANTS = [
 def directed(kind: str) -> tuple[Stage, ...]:
     """Return stages that a few random ones may miss: odd sizes, padding at single sides."""
     ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
+    if kind == "depthwise":
+        weights = np.random.default_rng(0).choice([-1, 0, 1], (12, 3))
+        return (
+            Depthwise(
+                name="a",
+                **ends,
+                weights=weights,
+                input_dtype=signed(3),
+                kernel="signed",
+                multiplier=3,
+                pe=2,
+            ),
+        )
     if kind == "concat":
         dtypes = (signed(2), unsigned(5))
         return (
