@@ -41,11 +41,14 @@ def activation(rng: np.random.Generator, *, signed: bool | None = None) -> Integ
 
 
 class Residual(nn.Module):
-    """The sum of a branch, or two, and the input or a layer of it."""
+    """The sum of a branch, or two, and the input or a layer of it.
 
-    def __init__(self, rng: np.random.Generator, inputs: int) -> None:
+    A shuffled input cannot be added: its channels lie in another order than those of a layer.
+    """
+
+    def __init__(self, rng: np.random.Generator, inputs: int, *, is_shuffled: bool) -> None:
         super().__init__()
-        is_short = rng.random() < 1 / 2
+        is_short = not is_shuffled and rng.random() < 1 / 2
         outputs = inputs if is_short else int(rng.integers(1, 5))
         first = Layer(rng, inputs, outputs, activation(rng))
         more = [Layer(rng, outputs, outputs, activation(rng))] if rng.random() < 1 / 2 else []
@@ -100,15 +103,17 @@ def random_branches(seed: int) -> RandomNetwork:
     shape = (channels, size, size)
     width = int(rng.choice([2, 4]))
     layers: list[nn.Module] = [Layer(rng, channels, width, activation(rng))]
-    channels = width
+    channels, is_shuffled = width, False
     for _ in range(rng.integers(2, 5)):
         kind = rng.choice([Residual, Residual, Dense, Shuffled])
-        if kind is Shuffled and channels % 2:
-            kind = Residual
-        layers.append(kind(rng, channels))
+        if kind is Residual or (kind is Shuffled and channels % 2):
+            layers.append(Residual(rng, channels, is_shuffled=is_shuffled))
+        else:
+            layers.append(kind(rng, channels))
+        is_shuffled = kind is Shuffled or (kind is Dense and is_shuffled)
         channels = layers[-1].outputs
     if rng.random() < 1 / 3:
-        layers.append(nn.AdaptiveAvgPool2d(1))
+        layers += [nn.AdaptiveAvgPool2d(1), IntegerAct(4, signed=True, scale=0.25)]
         size = 1
     layers += [nn.Flatten(), BinaryLinear(channels * size * size, int(rng.integers(2, 6)))]
     network = RandomNetwork(layers, dtype, shape)
