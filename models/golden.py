@@ -65,8 +65,8 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
 
     Raises:
         ValueError: A layer is not quantized, has a bias, gets values that are no integers, a
-            quantizer has a zero point, or the windows of a pooling differ in size; the message
-            names the layer.
+            quantizer has a zero point, the windows of a pooling differ in size, or a sum adds
+            tensors of two grids; the message names the layer.
     """
     net = copy.deepcopy(net).eval()
     recorder = _Recorder()
@@ -80,6 +80,7 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
         elif isinstance(module, (*_MAX_POOLS, *_AVERAGE_POOLS)):
             module.register_forward_hook(recorder.pool(name))
         elif isinstance(module, ResidualSum):
+            module.register_forward_pre_hook(recorder.addends(name))
             module.register_forward_hook(recorder.sum(name))
         elif isinstance(module, _FLOAT_LAYERS):
             raise ValueError(
@@ -175,16 +176,24 @@ class _Recorder:
 
         return record
 
-    def sum(self, name: str) -> Callable[..., None]:
-        """Return the hook of a sum of two branches on one grid."""
+    def addends(self, name: str) -> Callable[..., None]:
+        """Return the hook that checks a sum before Brevitas adds."""
 
-        def record(_module: Any, args: tuple[Any, ...], output: Any) -> None:
-            (a, scale), (b, other) = (self._read(x, f"input of sum {name!r}") for x in args)
+        def check(_module: Any, args: tuple[Any, ...]) -> None:
+            (_, scale), (_, other) = (self._read(x, f"input of sum {name!r}") for x in args)
             if scale.numel() != other.numel() or (scale != other).any():
                 raise ValueError(
                     f"export: sum {name!r} adds tensors with steps {scale.tolist()} and "
                     f"{other.tolist()}; quantize both with one step"
                 )
+
+        return check
+
+    def sum(self, name: str) -> Callable[..., None]:
+        """Return the hook of a sum of two branches on one grid."""
+
+        def record(_module: Any, args: tuple[Any, ...], output: Any) -> None:
+            (a, scale), (b, _) = (self._read(x, f"input of sum {name!r}") for x in args)
             self._known[id(output)] = (output, a + b, scale)
             self.points.append(
                 IntegerPoint(
