@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..hw.emit import SOURCES_FILE, emit, image_file
 from ..hw.graph import Dataflow, Stage
+from ..hw.passes import logical_stages
 from ..hw.storage import stage_arrays
 from .compare import NOTHING, Comparison
 
@@ -23,7 +24,7 @@ def compare_parameters(dataflow: Dataflow, fresh: Dataflow) -> Comparison:
     """
     stored = {stage.name: stage for stage in dataflow.stages}
     total = NOTHING
-    for stage in fresh.stages:
+    for stage in logical_stages(fresh):
         if stage.name not in stored:
             line = f"layer {stage.name}: is in the model but not in the dataflow"
             total += Comparison(elements=1, mismatches=1, first=(line,))

@@ -18,8 +18,7 @@ from ..hw.errors import GraphError
 from ..hw.graph import Dataflow, Origin, Stage
 from ..hw.reference import compile_reference
 from ..hw.sim import simulate
-from ..hw.stages import Layer, MatVec, Pool, Window
-from ..hw.stages.kernels import KERNELS
+from ..hw.stages import Add, Layer, MatVec, Pool, Window
 from .compare import (
     NOTHING,
     Comparison,
@@ -200,11 +199,14 @@ def _against_golden(where: str, origin: Origin, integers: IntArray, golden: Gold
 
 
 def _accumulators(dataflow: Dataflow, stage: Stage, streams: dict[str, IntArray]) -> IntArray:
-    """Return the integers that thresholds keep off the streams.
+    """Return the integers that thresholds or bounds keep off the streams.
 
-    Those of a layer with weights; for a max pool behind such a layer, the greatest of them, which
-    the model pools before its quantizer.
+    Those of a layer with weights, or a sum; for a max pool behind such a layer, the greatest of
+    them, which the model pools before its quantizer.
     """
+    if isinstance(stage, Add):
+        kinds = zip(stage.inputs, stage.input_types, strict=True)
+        return stage.sums(*(streams[n].reshape(len(streams[n]), *t.shape) for n, t in kinds))
     if not isinstance(stage, Pool):
         assert isinstance(stage, Layer)
         if isinstance(stage, MatVec) and stage.border is not None:
@@ -225,7 +227,8 @@ def _zero_padded_sums(dataflow: Dataflow, layer: MatVec, streams: dict[str, IntA
     x = streams[window.inputs[0]]
     zeros = window.with_(input_dtype=signed(2), pad_value=0)
     (windows,) = zeros.execute(x.reshape(len(x), *window.input_types[0].shape))
-    return KERNELS["signed"].accumulate(windows, layer.weights)
+    whole = layer.with_(kernel="signed", input_dtype=signed(2), thresholds=None, border=None)
+    return whole.accumulators(windows)
 
 
 def _layer_before(dataflow: Dataflow, stage: Stage) -> Layer:

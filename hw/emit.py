@@ -127,9 +127,11 @@ def _instance(stage: Stage) -> str:
     values: dict[str, int | str] = dict(module.parameters)
     values |= {name: image_file(stage.name, name) for name in module.memories}
     connections = [".clk(clk)", ".rst(rst)"]
-    for names, ports in ((stage.inputs, stage.input_ports), (stage.outputs, stage.output_ports)):
-        for stream, port in zip(names, ports, strict=True):
-            connections += [f".{port}_{s}({stream}_{s})" for s in ("tdata", "tvalid", "tready")]
+    for names, port in ((stage.inputs, "s_axis"), (stage.outputs, "m_axis")):
+        for signal in ("tdata", "tvalid", "tready"):
+            joined = ", ".join(f"{stream}_{signal}" for stream in reversed(names))
+            ends = joined if len(names) == 1 else f"{{{joined}}}"
+            connections.append(f".{port}_{signal}({ends})")
     return (
         f"  {module.name} #(\n    {_arguments(values)}\n  ) {stage.name} (\n    "
         + ",\n    ".join(connections)
@@ -138,10 +140,14 @@ def _instance(stage: Stage) -> str:
 
 
 def _arguments(values: Mapping[str, int | str]) -> str:
-    return ",\n    ".join(
-        f'.{name}("{value}")' if isinstance(value, str) else f".{name}({value})"
-        for name, value in values.items()
-    )
+    return ",\n    ".join(f".{name}({_literal(value)})" for name, value in values.items())
+
+
+def _literal(value: int | str) -> str:
+    """Return a parameter in SystemVerilog; without a size an integer has 32 bits."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value) if -(1 << 31) <= value < 1 << 31 else f"{value.bit_length()}'h{value:x}"
 
 
 def image_file(stage: str, parameter: str) -> str:

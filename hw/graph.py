@@ -1,7 +1,7 @@
 """A dataflow: stages joined by streams of integers, nothing else.
 
 Ports are named ``s_axis`` / ``m_axis`` (``s_axis_0``, ``s_axis_1`` ... when there are several), as
-in the SystemVerilog modules.
+in the emitted top level; a module of a stage has several ports as one vector.
 """
 
 from __future__ import annotations
@@ -155,6 +155,11 @@ class Stage(ABC):
         return f"{parameter} word {word}, bit {bit}"
 
     @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """What can be folded: fields such as ``pe``, and the dimension that each must divide."""
+        return {}
+
+    @property
     def input_ports(self) -> tuple[str, ...]:
         """Port prefix of each input."""
         return port_names("s_axis", len(self.inputs))
@@ -197,6 +202,8 @@ class Origin:
         offset: Integer added after the factor.
         scale: Float scale of the tensor, one value or one per channel.
         planes: Channels of a tensor that lies plane by plane; 1 for one in the stream's order.
+        channels: Of each plane the channel of the stream that it is; empty where they have the same
+            order. A shuffle of channels moves nothing in the hardware.
         aliases: Further tensors of the file with the same integers in the same order, such as those
             behind a quantizer whose result they are already; their scales may be others.
     """
@@ -206,6 +213,7 @@ class Origin:
     offset: int = 0
     scale: tuple[float, ...] = (1.0,)
     planes: int = 1
+    channels: tuple[int, ...] = ()
     aliases: tuple[str, ...] = ()
 
     @property
@@ -237,6 +245,8 @@ class Origin:
                 f"of shape {tuple(shape)}"
             )
         pixels = tensor.reshape(len(tensor), self.planes, elements // self.planes)
+        if self.channels:
+            pixels = pixels[:, np.argsort(self.channels)]
         return pixels.swapaxes(1, 2).reshape(len(tensor), *shape)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from .dtypes import DataType, Encoding
 from .packing import Bytes
 
 
@@ -25,9 +26,13 @@ class MemoryImage:
 class Module:
     """An instance of a handwritten SystemVerilog module.
 
+    A module with several inputs or outputs has them as one vector ``s_axis_tdata`` or
+    ``m_axis_tdata``, the first in the low bits, and ``tvalid`` and ``tready`` alike.
+
     Attributes:
         name: Module name; its source is ``hw/rtl/<name>.sv``.
-        parameters: Integer or string parameters by their SystemVerilog name.
+        parameters: Integer or string parameters by their SystemVerilog name; integers of more than
+            31 bits are vectors, see ``vector``.
         memories: Images by the name of the string parameter that receives the file name.
         sources: Further modules that ``name`` instantiates, directly or not.
     """
@@ -36,3 +41,18 @@ class Module:
     parameters: Mapping[str, int | str]
     memories: Mapping[str, MemoryImage] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+
+
+def vector(numbers: Iterable[int], bits: int) -> int:
+    """Return the parameter that holds numbers of ``bits`` bits each, the first in the low bits.
+
+    >>> hex(vector([1, 2, 3], 8))
+    '0x30201'
+    """
+    return sum(number << (bits * index) for index, number in enumerate(numbers))
+
+
+def kinds(dtypes: Iterable[DataType]) -> int:
+    """Return the parameter ``X_KINDS``, 2 bits each: 0 unsigned, 1 signed, 2 BIPOLAR."""
+    order = (Encoding.UNSIGNED, Encoding.SIGNED, Encoding.BIPOLAR)
+    return vector((order.index(dtype.encoding) for dtype in dtypes), 2)

@@ -1,7 +1,8 @@
 """The integers that a torch module computes at every integer point, in order of execution.
 
 An integer point is a tensor that equals ``scale * integer``: the network input, the output of an
-activation quantizer, the accumulator of a quantized layer, the maximum or sum of a pooling.
+activation quantizer, the accumulator of a quantized layer, the maximum or sum of a pooling, the sum
+of two branches.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .blocks.residual import ResidualSum
 from .layers import PaddedConv2d
 
 _FLOAT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
@@ -32,6 +34,7 @@ class PointKind(Enum):
     ACTIVATION = "activation"
     ACCUMULATOR = "accumulator"
     POOL = "pool"
+    SUM = "sum"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +43,7 @@ class IntegerPoint:
 
     Attributes:
         module: Name of the module in the network.
-        kind: Activation, accumulator or pooling.
+        kind: Activation, accumulator, pooling or sum.
         integers: Shape ``(images, *shape)``; int8 in {-1, +1} for one-bit activations.
         scale: The tensor is ``scale * integers``; float64, a scalar or one value per channel.
         weight: Values that multiply in the network, float32; None for others than accumulators.
@@ -62,8 +65,8 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
 
     Raises:
         ValueError: A layer is not quantized, has a bias, gets values that are no integers, a
-            quantizer has a zero point, or the windows of a pooling differ in size; the message
-            names the layer.
+            quantizer has a zero point, the windows of a pooling differ in size, or a sum adds
+            tensors of two grids; the message names the layer.
     """
     net = copy.deepcopy(net).eval()
     recorder = _Recorder()
@@ -76,6 +79,9 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
             module.register_forward_hook(recorder.accumulator(name))
         elif isinstance(module, (*_MAX_POOLS, *_AVERAGE_POOLS)):
             module.register_forward_hook(recorder.pool(name))
+        elif isinstance(module, ResidualSum):
+            module.register_forward_pre_hook(recorder.addends(name))
+            module.register_forward_hook(recorder.sum(name))
         elif isinstance(module, _FLOAT_LAYERS):
             raise ValueError(
                 f"export: layer {name!r} is a float {type(module).__name__}; "
@@ -164,6 +170,36 @@ class _Recorder:
                     module=name,
                     kind=PointKind.POOL,
                     integers=pooled.numpy().astype(np.int32),
+                    scale=_per_channel(scale),
+                )
+            )
+
+        return record
+
+    def addends(self, name: str) -> Callable[..., None]:
+        """Return the hook that checks a sum before Brevitas adds."""
+
+        def check(_module: Any, args: tuple[Any, ...]) -> None:
+            (_, scale), (_, other) = (self._read(x, f"input of sum {name!r}") for x in args)
+            if scale.numel() != other.numel() or (scale != other).any():
+                raise ValueError(
+                    f"export: sum {name!r} adds tensors with steps {scale.tolist()} and "
+                    f"{other.tolist()}; quantize both with one step"
+                )
+
+        return check
+
+    def sum(self, name: str) -> Callable[..., None]:
+        """Return the hook of a sum of two branches on one grid."""
+
+        def record(_module: Any, args: tuple[Any, ...], output: Any) -> None:
+            (a, scale), (b, _) = (self._read(x, f"input of sum {name!r}") for x in args)
+            self._known[id(output)] = (output, a + b, scale)
+            self.points.append(
+                IntegerPoint(
+                    module=name,
+                    kind=PointKind.SUM,
+                    integers=(a + b).numpy().astype(np.int32),
                     scale=_per_channel(scale),
                 )
             )

@@ -43,7 +43,7 @@ def linear(in_features: int, out_features: int, *, weight: Weight, clip: float) 
         return BinaryLinear(in_features, out_features, clip=clip)
     if weight == "float":
         return nn.Linear(in_features, out_features, bias=False)
-    return IntegerLinear(in_features, out_features, bits=_bits(weight))
+    return IntegerLinear(in_features, out_features, bits=bits_of(weight))
 
 
 def conv2d(
@@ -51,6 +51,7 @@ def conv2d(
     out_channels: int,
     kernel: int,
     *,
+    stride: int = 1,
     padding: int,
     pad_value: int,
     weight: Weight,
@@ -58,16 +59,25 @@ def conv2d(
 ) -> nn.Module:
     """Return a convolution without bias; a float one always pads with zeros."""
     if weight == "float":
-        return nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=False)
+        return nn.Conv2d(
+            in_channels, out_channels, kernel, stride=stride, padding=padding, bias=False
+        )
     if weight == "binary":
         return BinaryConv2d(
-            in_channels, out_channels, kernel, padding=padding, pad_value=pad_value, clip=clip
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            padding=padding,
+            pad_value=pad_value,
+            clip=clip,
         )
     return IntegerConv2d(
         in_channels,
         out_channels,
         kernel,
-        bits=_bits(weight),
+        bits=bits_of(weight),
+        stride=stride,
         padding=padding,
         pad_value=pad_value,
     )
@@ -79,8 +89,9 @@ def activation(act: Act, *, clip: float) -> nn.Module:
         return BinaryAct(clip=clip)
     if act == "float":
         return nn.ReLU()
-    return IntegerAct(_bits(act), signed=act.startswith("int"))
+    return IntegerAct(bits_of(act), signed=act.startswith("int"))
 
 
-def _bits(name: str) -> int:
+def bits_of(name: str) -> int:
+    """Return the bits of ``intN`` or ``uintN``."""
     return int(re.sub(r"\D", "", name))

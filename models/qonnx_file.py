@@ -52,10 +52,24 @@ def to_qonnx(
     with tempfile.TemporaryDirectory() as folder, _quiet_exporter():
         path = Path(folder) / "raw.onnx"
         export_qonnx(net, args=torch.zeros(1, *shape), export_path=str(path), **EXPORTERS[exporter])
-        model = cleanup_model(ModelWrapper(str(path)))
+        model = _cleaned(ModelWrapper(str(path)))
     model.set_tensor_datatype(model.graph.input[0].name, DataType[input_dtype])
     _strip_traces(model.model)
     return model
+
+
+def _cleaned(model: ModelWrapper) -> ModelWrapper:
+    """Return the graph after qonnx' cleanup, its nodes in the order of execution again.
+
+    qonnx sorts them; where there are branches, one of several orders comes out.
+    """
+    for place, node in enumerate(model.graph.node):
+        node.doc_string = str(place)
+    clean = cleanup_model(model)
+    nodes = sorted(clean.graph.node, key=lambda node: int(node.doc_string))
+    del clean.graph.node[:]
+    clean.graph.node.extend(nodes)
+    return clean
 
 
 @contextmanager
@@ -84,15 +98,17 @@ def _strip_traces(model: onnx.ModelProto) -> None:
 def name_points(model: ModelWrapper, points: list[IntegerPoint]) -> dict[str, IntegerPoint]:
     """Return each point under the name of its tensor in the graph, in order of the graph.
 
-    Layers, quantizers and poolings are paired with nodes in order of execution;
+    Layers, quantizers, poolings and sums are paired with nodes in order of execution;
     :func:`check_points` proves the pairing.
 
     Raises:
-        ValueError: The graph has more or fewer layers, quantizers or poolings than the module.
+        ValueError: The graph has more or fewer layers, quantizers, poolings or sums than the
+            module.
     """
     data = {model.graph.input[0].name}
     tensors: dict[PointKind, list[str]] = {kind: [] for kind in PointKind}
     for node in model.graph.node:
+        is_sum = node.op_type == "Add" and len(data.intersection(node.input)) == 2
         if not data.intersection(node.input):
             continue
         data.update(node.output)
@@ -102,13 +118,18 @@ def name_points(model: ModelWrapper, points: list[IntegerPoint]) -> dict[str, In
             tensors[PointKind.ACTIVATION].append(node.output[0])
         elif node.op_type in _POOL_OPS:
             tensors[PointKind.POOL].append(node.output[0])
+        elif is_sum:
+            tensors[PointKind.SUM].append(node.output[0])
+    if not any(point.kind is PointKind.SUM for point in points):
+        # Sums by + are no modules; the quantizers behind them are compared.
+        tensors[PointKind.SUM].clear()
     named: dict[str, IntegerPoint] = {}
     for kind, names in tensors.items():
         of_kind = [point for point in points if point.kind is kind]
         if len(of_kind) != len(names):
             raise ValueError(
                 f"export: the network has {len(of_kind)} {kind.value}s but the graph {len(names)}; "
-                "use Brevitas layers and quantizers only"
+                "use Brevitas layers and quantizers only, and ResidualSum for all sums or none"
             )
         named.update(zip(names, of_kind, strict=True))
     order = [name for node in model.graph.node for name in node.output if name in named]

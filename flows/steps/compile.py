@@ -76,9 +76,14 @@ def accelerator(config: Config) -> str:
 
 
 def _whole_images(dataflow: Dataflow) -> dict[str, int]:
-    """Return for each stream between two layers the depth of a FIFO that holds one image."""
+    """Return for each stream between two layers the depth of a FIFO that holds one image.
+
+    Streams that meet others are left out: ``connect`` knows what they must hold.
+    """
     from ...hw.passes.connect import logical_stages  # noqa: PLC0415 (numba is slow to load)
 
-    names = [*dataflow.inputs, *(name for s in logical_stages(dataflow) for name in s.outputs)]
-    beats = {name: dataflow.streams[name].beats for name in names}
+    stages = logical_stages(dataflow)
+    joined = {name for stage in stages if len(stage.inputs) > 1 for name in stage.inputs}
+    names = [*dataflow.inputs, *(name for stage in stages for name in stage.outputs)]
+    beats = {name: dataflow.streams[name].beats for name in names if name not in joined}
     return {name: max(_SHALLOWEST, min(_DEEPEST, count)) for name, count in beats.items()}

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from ..dtypes import BIPOLAR, IntArray, smallest_for
 from ..errors import GraphError
-from ..stages import Depthwise, MatVec, Window
+from ..stages import Depthwise, Layer, MatVec, Window
 from .functions import F64
+from .groups import arrange
 from .islands import Constant, Island, Padding
 from .layers import add_layer
 from .layout import Layout
-from .maps import Geometry, as_map, check_room, geometry
+from .maps import Geometry, check_room, geometry
 from .nodes import Node
 from .points import integer_point
 from .report import LayerNote
+from .streams import as_map
 from .walk import Handlers, Value, Walk
 from .weights import weight_matrix
 
 
 def _conv(walk: Walk, node: Node) -> Value:
-    """``Conv`` in two dimensions: of all channels, or of each channel by itself (depthwise)."""
+    """``Conv`` in two dimensions: of all channels, of groups, or of each by itself (depthwise)."""
     weights = walk.value(node, 1)
     if not isinstance(weights, Constant):
         raise node.refuse("its weights are not constant", "use constant quantized weights")
@@ -36,43 +39,52 @@ def _conv(walk: Walk, node: Node) -> Value:
     island = as_map(walk, node, walk.island(node, takes_padding=True))
     groups = int(node.attributes.get("group", 1))
     channels = island.channels
-    if inputs * groups != channels or not weights.values.size:
+    if inputs * groups != channels or outputs % groups or not weights.values.size:
         raise node.refuse(
             f"data {island.shape} does not fit weights {weights.values.shape} in {groups} groups",
             "export the model again",
         )
-    is_depthwise = groups > 1
-    if is_depthwise and not groups == channels == outputs:
-        raise node.refuse(
-            f"it has {groups} groups for {channels} channels and {outputs} outputs",
-            "use group = 1, or a depthwise layer: as many groups as channels and outputs",
+    order = island.layout.channel_order
+    assert order is not None
+    arranged = arrange(weights, groups, order)
+    is_depthwise = arranged.multiplier > 0
+    if groups > 1 and not is_depthwise and arranged.groups == 1:
+        walk.notes.append(
+            f"{node.label}: the channels of its groups do not lie together in the stream, so it is "
+            "computed as a layer of all channels with weights of 0"
         )
     moves = geometry(node, island, kernel)
     point, scale = integer_point(walk, node, island, sums_channels=not is_depthwise)
     moves, pad_value = _padded(node, point, scale, moves)
-    matrix, weight_scale = weight_matrix(node, _by_tap(weights), node.inputs[1])
+    matrix, weight_scale = weight_matrix(node, _by_tap(arranged.weights), node.inputs[1])
     is_zero_padded = point.dtype == BIPOLAR and pad_value == 0 and any(moves.padding)
     if is_zero_padded and is_depthwise:
         raise node.refuse(
             "it pads bits with 0 in a depthwise layer, which has no thresholds for borders",
             "train with padding of +1 or -1 (a Pad node with that constant before the Conv)",
         )
-    stream = _windows(walk, node, point, moves, -1 if is_zero_padded else pad_value)
+    pad_value = -1 if is_zero_padded else pad_value
+    stream = _windows(walk, node, point, moves, pad_value, arranged.groups)
     is_binary = point.dtype == BIPOLAR and bool((matrix != 0).all())
     name, output = walk.new_stage("dw" if is_depthwise else "conv")
-    make = Depthwise if is_depthwise else MatVec
-    stage = make(
-        name=name,
-        inputs=(stream,),
-        outputs=(output,),
-        weights=matrix,
-        input_dtype=point.dtype,
-        kernel="xnor" if is_binary else "signed",
-        leading=moves.out_shape,
+    fields: dict[str, Any] = {
+        "name": name,
+        "inputs": (stream,),
+        "outputs": (output,),
+        "weights": matrix,
+        "input_dtype": point.dtype,
+        "kernel": "xnor" if is_binary else "signed",
+        "leading": moves.out_shape,
+    }
+    stage: Layer = (
+        Depthwise(**fields, multiplier=arranged.multiplier)
+        if is_depthwise
+        else MatVec(**fields, groups=arranged.groups)
     )
     bias = walk.floats(node, 2, "bias").reshape(-1, 1, 1) if len(node.inputs) > 2 else None
-    layout = Layout.planes(point.shape[0], stage.output_types[0].shape)
-    island = add_layer(walk, node, stage, layout, scale * weight_scale, bias)
+    layout = Layout.planes(point.shape[0], stage.output_types[0].shape, arranged.order)
+    scale = arranged.scale(scale) * weight_scale
+    island = add_layer(walk, node, stage, layout, scale, bias)
     if not is_zero_padded:
         return island
     window = walk.stages[next(n for n, s in walk.stages.items() if stream in s.outputs)]
@@ -156,7 +168,9 @@ def _padded(node: Node, point: Island, scale: F64, moves: Geometry) -> tuple[Geo
     return replace(moves, padding=(top, left, bottom, right)), int(value)
 
 
-def _windows(walk: Walk, node: Node, point: Island, moves: Geometry, pad_value: int) -> str:
+def _windows(
+    walk: Walk, node: Node, point: Island, moves: Geometry, pad_value: int, groups: int
+) -> str:
     """Return the stream of windows; the map itself where each window is a pixel or the whole map.
 
     Raises:
@@ -166,6 +180,7 @@ def _windows(walk: Walk, node: Node, point: Island, moves: Geometry, pad_value: 
     is_padded = any(moves.padding)
     is_pixel = moves.kernel == (1, 1) and moves.stride == (1, 1)
     is_whole = moves.kernel == (moves.height, moves.width) and moves.dilation == (1, 1)
+    is_whole = is_whole and groups == 1
     if not is_padded and (is_pixel or is_whole):
         return point.stream
     name, stream = walk.new_stage("window")
@@ -183,6 +198,7 @@ def _windows(walk: Walk, node: Node, point: Island, moves: Geometry, pad_value: 
             dilation=moves.dilation,
             padding=moves.padding,
             pad_value=pad_value,
+            groups=groups,
         )
     except GraphError as error:
         reason = f"the window stage does not take it ({error})"

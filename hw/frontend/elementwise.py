@@ -11,7 +11,9 @@ import numpy as np
 
 from .functions import F64, Floats, Function, add, curve, divide, multiply
 from .islands import Constant, Island
+from .meetings import met
 from .nodes import Node
+from .sums import add_islands
 from .walk import Handler, Handlers, Value, Walk
 
 
@@ -23,11 +25,6 @@ def _operand(walk: Walk, node: Node, role: str) -> tuple[Island, F64, bool]:
     """
     first, second = walk.value(node, 0), walk.value(node, 1)
     if not isinstance(first, Constant) and not isinstance(second, Constant):
-        if node.op in ("Add", "Sub"):
-            raise node.refuse(
-                "it adds two float branches, which have no common integer grid",
-                "remove the branch, or quantize both with one shared scale",
-            )
         raise node.refuse(
             "its factor depends on the data", "use a constant scale, e.g. one per layer or channel"
         )
@@ -37,12 +34,25 @@ def _operand(walk: Walk, node: Node, role: str) -> tuple[Island, F64, bool]:
     return island, walk.per_channel(node, values, island.layout, role), is_first
 
 
+def _is_of_data(walk: Walk, node: Node) -> bool:
+    """Return whether both operands depend on the data."""
+    return not any(isinstance(walk.value(node, index), Constant) for index in (0, 1))
+
+
 def _add(walk: Walk, node: Node) -> Value:
+    if (island := met(walk, node)) is not None:
+        return island
+    if _is_of_data(walk, node):
+        return add_islands(walk, node, [walk.island(node, i) for i in (0, 1)], (1, 1))
     island, term, _ = _operand(walk, node, "term")
     return island.then(add(node.label, term))
 
 
 def _sub(walk: Walk, node: Node) -> Value:
+    if (island := met(walk, node)) is not None:
+        return island
+    if _is_of_data(walk, node):
+        return add_islands(walk, node, [walk.island(node, i) for i in (0, 1)], (1, -1))
     island, term, is_first = _operand(walk, node, "term")
     if is_first:
         return island.then(multiply(node.label, -np.ones(1)), add(node.label, term))
@@ -50,11 +60,15 @@ def _sub(walk: Walk, node: Node) -> Value:
 
 
 def _mul(walk: Walk, node: Node) -> Value:
+    if (joined := met(walk, node)) is not None:
+        return joined
     island, factor, _ = _operand(walk, node, "factor")
     return island.then(multiply(node.label, factor))
 
 
 def _div(walk: Walk, node: Node) -> Value:
+    if (joined := met(walk, node)) is not None:
+        return joined
     island, divisor, is_first = _operand(walk, node, "divisor")
     if is_first:
         raise node.refuse("it divides by a value that depends on the data", "multiply instead")
@@ -134,6 +148,8 @@ def _bound(apply: Callable[..., Floats]) -> Handler:
     def handle(walk: Walk, node: Node) -> Value:
         if len(node.inputs) != 2:
             raise node.refuse("it has other than two inputs", "use Clip")
+        if (joined := met(walk, node)) is not None:
+            return joined
         island, bound, _ = _operand(walk, node, "bound")
         return island.then(curve(node.label, apply, (bound,), is_rising=True))
 

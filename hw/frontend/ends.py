@@ -13,8 +13,8 @@ from ..stages import Argmax
 from .islands import Constant, Island, Undeclared
 from .layout import Layout
 from .nodes import Node
-from .pools import check_accumulators, settle
 from .report import LayerNote
+from .streams import check_accumulators, settle
 from .walk import Handlers, Value, Walk, as_scale, refuse_file
 
 
@@ -113,7 +113,7 @@ def finish(walk: Walk, tensor: str, *, with_argmax: bool) -> tuple[str, HostAffi
     Raises:
         UnsupportedOpError: The output is constant, an undeclared input, or not affine in integers.
     """
-    value = walk.values.get(tensor)
+    value = walk.branches.get((tensor, 0), walk.values.get(tensor))
     if value is None or isinstance(value, Constant | Undeclared):
         raise UnsupportedOpError(
             f"output '{tensor}': it depends on no quantized layer; "

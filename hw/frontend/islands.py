@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 
 from ..dtypes import BIPOLAR, DataType, IntArray
 from ..stages.line_buffer import LineBuffer
-from .functions import F64, Directions, Function, Kind, at, multiply
+from .functions import ALL, F64, Directions, Function, Rounded, affine, at, multiply
 from .layout import Layout
-
-ALL = slice(None)
-
-# A float32 operation rounds by at most half a unit in the last place; the runtimes' own tanh,
-# sigmoid and BatchNorm factor are off by a few more.
-ROUNDING = 4 * 2.0**-24
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,8 +102,12 @@ class Island:
         functions: Applied in order.
         matvec: Name of the stage whose thresholds can take the functions, since it yields the
             stream as accumulators; "" if there is none.
+        branch: Of a tensor that several nodes take, its name and the number of the branch, until a
+            stage takes the stream; see ``walk.OpenFork``.
         pooling: Max pool on the tensor that has no stage yet.
         padding: Padding of the tensor that has no stage yet.
+        rounding: Bound of the float32 rounding errors of what the integers stand for, in units of
+            the integers; one value or one per channel.
         zero_padded: Geometry of the window of a layer whose bits the file pads with 0 and the
             window with -1. What stands above for the stream then holds for the dot products of the
             file instead, and only thresholds of the layer itself can make up for the difference.
@@ -125,8 +123,10 @@ class Island:
     offset: int = 0
     functions: tuple[Function, ...] = ()
     matvec: str = ""
+    branch: tuple[str, int] | None = None
     pooling: MaxPooling | None = None
     padding: Padding | None = None
+    rounding: F64 = field(default_factory=lambda: np.zeros(1))
     zero_padded: LineBuffer | None = None
 
     @property
@@ -169,38 +169,27 @@ class Island:
                 value = np.asarray(function(value, channels), np.float64)
         return value
 
-    def evaluate_in_float32(self, x: IntArray) -> tuple[F64, NDArray[np.float32], F64]:
+    def evaluate_in_float32(self, x: IntArray) -> Rounded:
         """Return the tensor in float64, in float32, and a bound of the float32 rounding error.
 
         The bound counts one rounding per operation of the file, the sum of products as one; it is 0
         as long as float32 is exact.
         """
         points = self.multiplier * x + self.offset
-        exact = points.astype(np.float64)
-        single = points.astype(np.float32)
-        error = np.abs(single - exact)
+        exact, single = points.astype(np.float64), points.astype(np.float32)
+        error = np.abs(single - exact) + self.rounding
+        values = Rounded(exact=exact, single=single, error=error)
         for function in (multiply("", self.scale), *self.functions):
-            with np.errstate(over="ignore", invalid="ignore"):
-                exact = np.asarray(function(exact, ALL), np.float64)
-                single = np.asarray(function(single, ALL), np.float32)
-                is_exact = (error == 0) & (single == exact)
-            error = np.where(is_exact, 0.0, function.gain * error + ROUNDING * np.abs(exact))
-        return exact, single, error
+            values = function.follow(values)
+        return values
 
     def affine(self) -> tuple[F64, F64] | None:
         """Return factor and term on the stream's integers, or None if a function is not affine.
 
         Each has shape ``(channels,)``.
         """
-        factor, term = self.scale * self.multiplier, self.scale * self.offset
-        for function in self.functions:
-            if function.kind is Kind.OTHER:
-                return None
-            (parameter,) = function.parameters
-            if function.kind is Kind.ADD:
-                term = term + parameter
-            else:
-                change = np.multiply if function.kind is Kind.MULTIPLY else np.divide
-                factor, term = change(factor, parameter), change(term, parameter)
-        shape = (self.channels,)
-        return np.broadcast_to(factor, shape), np.broadcast_to(term, shape)
+        parts = affine(self.functions, self.scale * self.multiplier, self.scale * self.offset)
+        if parts is None:
+            return None
+        factor, term = (np.broadcast_to(part, (self.channels,)) for part in parts)
+        return factor, term

@@ -35,10 +35,21 @@ class Layout:
         return cls(shape=shape, image=(elements,), positions=positions)
 
     @classmethod
-    def planes(cls, batch: int, image: tuple[int, ...]) -> Self:
-        """Return the layout of a tensor ``(N, channels, ...)`` in a stream ``(..., channels)``."""
+    def planes(
+        cls, batch: int, image: tuple[int, ...], channel_order: IntArray | None = None
+    ) -> Self:
+        """Return the layout of a tensor ``(N, channels, ...)`` in a stream ``(..., channels)``.
+
+        Args:
+            batch: N.
+            image: Shape of an image of the stream.
+            channel_order: Channel of the stream that each channel of the tensor is; by default the
+                same.
+        """
         order = np.arange(math.prod(image), dtype=np.int64).reshape(image)
         positions = np.moveaxis(order, -1, 0)
+        if channel_order is not None:
+            positions = positions[channel_order]
         return cls(shape=(batch, *positions.shape), image=image, positions=positions)
 
     @property
@@ -54,9 +65,17 @@ class Layout:
     @property
     def is_map(self) -> bool:
         """Whether the tensor is ``(N, channels, height, width)`` and the stream has its pixels."""
-        if len(self.shape) != 4 or len(self.image) != 3:
-            return False
-        return np.array_equal(self.positions, Layout.planes(1, self.image).positions)
+        return self.shape[2:] == self.image[:2] and self.channel_order is not None
+
+    @property
+    def channel_order(self) -> IntArray | None:
+        """Channel of the stream that each plane of the tensor is; None for any other order."""
+        flat = self.positions.reshape(-1, self.pixels)
+        order = flat[:, 0]
+        if len(order) != self.channels or (order >= self.channels).any():
+            return None
+        pixels = np.arange(self.pixels) * self.channels
+        return order if (flat == order[:, None] + pixels).all() else None
 
     @property
     def order(self) -> int | None:
@@ -64,12 +83,9 @@ class Layout:
 
         1 if the tensor has the order of the stream.
         """
-        flat = self.positions.reshape(-1)
-        for planes in (1, self.channels):
-            ordered = np.arange(len(flat)).reshape(-1, planes).T
-            if (flat == ordered.reshape(-1)).all():
-                return planes
-        return None
+        if (self.positions.reshape(-1) == np.arange(self.positions.size)).all():
+            return 1
+        return None if self.channel_order is None else self.channels
 
     def spread(self, values: F64) -> F64:
         """Return values per element of the tensor as ``(pixels, channels)`` of the stream.

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from .islands import Island
-from .layout import Layout
 from .nodes import Node
-from .walk import Walk
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
@@ -120,41 +116,3 @@ def _same(size: int, extent: int, stride: int, auto: str) -> Pair:
     total = max((-(-size // stride) - 1) * stride + extent - size, 0)
     less, more = total // 2, total - total // 2
     return (less, more) if auto == "SAME_UPPER" else (more, less)
-
-
-def as_map(walk: Walk, node: Node, island: Island) -> Island:
-    """Return the island with a stream that carries its map pixel by pixel.
-
-    A graph input that another layout was assumed for is laid out anew.
-
-    Raises:
-        UnsupportedOpError: It is no map, or nodes before have moved elements so that no pixels are
-            left.
-    """
-    if len(island.shape) != 4:
-        raise node.refuse(
-            f"its data has shape {island.shape}", "use maps (N, channels, height, width)"
-        )
-    if island.layout.is_map:
-        return island
-    refusal = node.refuse(
-        f"the elements of its data {island.shape} were moved and are no pixels of a stream",
-        "flatten or transpose behind the convolutions only",
-    )
-    parameters = [island.scale, *(p for f in island.functions for p in f.parameters)]
-    is_uniform = all(p.size == 1 for p in parameters)
-    if island.stream not in walk.inputs or not is_uniform:
-        raise refusal
-    batch, channels, *pixels = island.shape
-    old, new = island.layout, Layout.planes(batch, (*pixels, channels))
-    moved = np.empty_like(old.positions.reshape(-1))
-    moved[old.positions.reshape(-1)] = new.positions.reshape(-1)
-    origin = walk.origins[island.stream]
-    flat = Layout.vector((1, old.positions.size))
-    planes = flat.positions.reshape(-1, origin.planes).T.reshape(-1)
-    order = replace(new, positions=moved[planes]).order
-    if order is None:
-        raise refusal
-    walk.origins[island.stream] = replace(origin, planes=order)
-    walk.inputs[island.stream] = replace(walk.inputs[island.stream], shape=new.image)
-    return replace(island, layout=new)

@@ -76,7 +76,11 @@ class Node:
         return UnsupportedOpError(f"{self.label}: {reason}; {cure}")
 
     def run(self, *inputs: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return the first output for constant inputs, by ONNX' own reference.
+        """Return the first output for constant inputs; see :meth:`run_all`."""
+        return self.run_all(*inputs)[0]
+
+    def run_all(self, *inputs: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        """Return the outputs for constant inputs, by ONNX' own reference.
 
         Raises:
             UnsupportedOpError: The reference cannot evaluate the node.
@@ -96,12 +100,12 @@ class Node:
                     onnx.helper.make_tensor_value_info(name, element(array.dtype), array.shape)
                     for name, array in zip(names, inputs, strict=True)
                 ],
-                [onnx.ValueInfoProto(name=self.outputs[0])],
+                [onnx.ValueInfoProto(name=name) for name in self.outputs],
             )
             versions = [onnx.helper.make_opsetid("", self.opset)]
             model = onnx.helper.make_model(graph, opset_imports=versions)
             feeds = dict(zip(names, inputs, strict=True))
-            return np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])
+            return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feeds)]
         except (ValueError, TypeError, KeyError, IndexError, RuntimeError, ArithmeticError) as e:
             first_line = (str(e).splitlines() or [type(e).__name__])[0]
             raise self.refuse(

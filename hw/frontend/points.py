@@ -7,7 +7,7 @@ import numpy as np
 from .functions import F64
 from .islands import Island
 from .nodes import Node
-from .pools import settle
+from .streams import claim, settle
 from .walk import Walk
 
 
@@ -30,12 +30,13 @@ def integer_point(
     """
     name = node.inputs[0]
     cure = "put a quantizer (e.g. BinaryAct or QuantIdentity) before this layer"
+    island = claim(walk, island)
     if island.matvec:
         raise node.refuse(f"its data '{name}' is not quantized", cure)
     affine = island.affine()
     if affine is None or affine[1].any():
-        label = island.functions[-1].label
-        raise node.refuse(f"its data '{name}' is no scaled integer after {label}", cure)
+        after = f" after {island.functions[-1].label}" if island.functions else ", but for a term"
+        raise node.refuse(f"its data '{name}' is no scaled integer{after}", cure)
     factor, _ = affine
     if (factor == 0).any():
         raise node.refuse(f"its data '{name}' is multiplied by 0", "remove the layer")

@@ -7,15 +7,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..errors import GraphError
-from ..stages import Pool
 from .functions import divide
 from .islands import Island, MaxPooling
 from .layout import Layout
-from .maps import Geometry, Pair, Sides, as_map, check_room, geometry
+from .maps import Geometry, check_room, geometry
 from .nodes import Node
-from .report import LayerNote
-from .walk import Handlers, Value, Walk, refuse_file
+from .streams import add_origin_of, as_map, check_accumulators, pool_stage, pooled_layout, settle
+from .walk import Handlers, Value, Walk
 
 
 def _max_pool(walk: Walk, node: Node) -> Value:
@@ -43,74 +41,9 @@ def _max(walk: Walk, island: Island, node: Node, moves: Geometry) -> Island:
         before=island.layout,
         after=len(island.functions),
     )
-    layout = Layout.planes(island.shape[0], (*moves.out_shape, island.channels))
+    image = (*moves.out_shape, island.channels)
+    layout = Layout.planes(island.shape[0], image, island.layout.channel_order)
     return replace(island, layout=layout, pooling=pooling)
-
-
-def can_pool_before(island: Island) -> bool:
-    """Return whether the max pool of an island may work on its integers: all before it rises."""
-    assert island.pooling is not None
-    before = replace(island, functions=island.functions[: island.pooling.after])
-    direction = before.direction
-    return direction is not None and bool((direction >= 0).all())
-
-
-def settle(walk: Walk, island: Island) -> Island:
-    """Return the island with the max pool, where there is one, as a stage on its integers.
-
-    Raises:
-        UnsupportedOpError: A function before the pool does not rise.
-    """
-    pooling = island.pooling
-    if pooling is None:
-        return island
-    check_accumulators(island, pooling.node)
-    if not can_pool_before(island):
-        raise refuse_file(
-            pooling.node,
-            "it takes the maximum of a function that falls or turns in some channels",
-            "put a quantizer before it, or right behind it",
-        )
-    pooled = pool_map(walk, replace(island, layout=pooling.before, pooling=None), pooling)
-    if not pooling.after:
-        _add_origin(walk, pooled, pooling.tensor)
-    return replace(pooled, layout=island.layout)
-
-
-def check_accumulators(island: Island, label: str) -> None:
-    """Raise if the stream is not what the file computes but for the thresholds to come.
-
-    Raises:
-        UnsupportedOpError: It holds accumulators of bits that the file pads with 0.
-    """
-    if island.zero_padded is not None:
-        raise refuse_file(
-            label,
-            "it takes sums of bits that were padded with 0, which no bit is, and only a quantizer "
-            "right behind the Conv makes up for it",
-            "quantize before it, or train with padding of +1 or -1",
-        )
-
-
-def pool_map(walk: Walk, island: Island, pooling: MaxPooling) -> Island:
-    """Return the map of greatest integers of the stream of ``island``."""
-    stage = _stage(
-        walk, island, pooling.node, "max", pooling.kernel, pooling.stride, pooling.padding
-    )
-    layout = Layout.planes(island.shape[0], stage.output_types[0].shape)
-    return replace(island, stream=stage.outputs[0], layout=layout, matvec="")
-
-
-def _add_origin(walk: Walk, island: Island, tensor: str) -> None:
-    """Say that the stream of an integer point is ``tensor``."""
-    walk.add_origin(
-        island.stream,
-        tensor,
-        island.layout,
-        island.scale,
-        multiplier=island.multiplier,
-        offset=island.offset,
-    )
 
 
 def _average_pool(walk: Walk, node: Node) -> Value:
@@ -173,7 +106,7 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
             "its padding of 0 is no integer of its data, which has a term",
             "use no padding, or a quantizer before it",
         )
-    stage = _stage(walk, island, node.label, "sum", moves.kernel, moves.stride, moves.padding)
+    stage = pool_stage(walk, island, node.label, "sum", moves.kernel, moves.stride, moves.padding)
     ends = [area * island.low, area * island.high]
     if any(moves.padding):
         ends.append(0)
@@ -183,12 +116,13 @@ def _average(walk: Walk, node: Node, island: Island, moves: Geometry) -> Island:
         dtype=stage.output_types[0].dtype,
         low=min(ends),
         high=max(ends),
-        layout=Layout.planes(island.shape[0], stage.output_types[0].shape),
+        layout=pooled_layout(island, stage),
         offset=area * island.offset,
+        rounding=area * island.rounding,
         matvec="",
     )
     if not island.functions:
-        _add_origin(walk, replace(total, scale=total.scale / area), node.outputs[0])
+        add_origin_of(walk, replace(total, scale=total.scale / area), node.outputs[0])
     return replace(
         total, functions=(divide(node.label, np.array([float(area)])), *island.functions)
     )
@@ -220,50 +154,6 @@ def _pool_geometry(node: Node, island: Island) -> Geometry:
             "use ceil_mode = 0, or an image size that the stride divides",
         )
     return moves
-
-
-def _stage(
-    walk: Walk,
-    island: Island,
-    label: str,
-    operation: str,
-    kernel: Pair,
-    stride: Pair,
-    padding: Sides,
-) -> Pool:
-    """Return a new pool stage on the stream of ``island``.
-
-    Raises:
-        UnsupportedOpError: The stage does not take this geometry.
-    """
-    name, stream = walk.new_stage("pool")
-    height, width, channels = island.layout.image
-    try:
-        stage = Pool(
-            name=name,
-            inputs=(island.stream,),
-            outputs=(stream,),
-            input_dtype=island.dtype,
-            height=height,
-            width=width,
-            channels=channels,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            operation=operation,
-        )
-    except GraphError as error:
-        reason = f"the pool stage does not take it ({error})"
-        raise refuse_file(label, reason, "change the layer") from error
-    walk.stages[name] = stage
-    walk.layers[name] = LayerNote(
-        stage=name,
-        node=label,
-        accumulators=(island.low, island.high),
-        accumulator_dtype=island.dtype.name,
-        result_dtype=stage.output_types[0].dtype.name,
-    )
-    return stage
 
 
 HANDLERS: Handlers = MappingProxyType(

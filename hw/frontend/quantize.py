@@ -8,13 +8,13 @@ import numpy as np
 
 from ..dtypes import BIPOLAR
 from ..graph import Stage
-from ..stages import MatVec, Threshold, Thresholds, zero_padded
+from ..stages import Add, MatVec, Threshold, Thresholds, zero_padded
 from .islands import Island, Undeclared
 from .nodes import Node
-from .pools import can_pool_before, pool_map, settle
 from .quantizers import Quantizer
 from .report import LayerNote
-from .staircases import NotAStaircaseError, Staircase, find_staircase
+from .staircases import find_staircase
+from .streams import can_pool_before, claim, pool_map, settle
 from .walk import Value, Walk, origin_of
 
 
@@ -25,7 +25,8 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
        carries its integers.
     2. A stream that is on the grid already: no stage, and the tensor is an alias of its origin.
     3. Accumulators of a layer: its thresholds.
-    4. Any other stream: a threshold stage.
+    4. Sums that the quantizer only clamps: bounds of the sum.
+    5. Any other stream: a threshold stage.
 
     A max pool before it moves behind it where everything in between rises: it then works on few
     bits, and the thresholds are those of the layer. Otherwise it works on the integers before.
@@ -38,7 +39,7 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
             f"of '{tensor}' ({quantizer.dtype.name})"
         )
         return walk.add_input(tensor, quantizer.dtype, value.shape, quantizer.scale)
-    island = walk.island(node)
+    island = claim(walk, walk.island(node))
     pooling = island.pooling
     if pooling is None:
         return _apply(walk, node, island, quantizer, tensor)
@@ -76,17 +77,18 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
         point = replace(island, scale=quantizer.scale, multiplier=1, offset=0, functions=())
         walk.add_alias(point, tensor)
         return point
-    if island.dtype == BIPOLAR:
-        raise node.refuse(
-            "it quantizes bits again, which a threshold stage does not take",
-            "remove one of the two quantizers",
-        )
-    staircase = _staircase(node, island, quantizer)
+    staircase = find_staircase(island, quantizer)
     if island.matvec:
         name, stream = island.matvec, island.stream
         walk.stages[name] = _with_thresholds(walk.stages[name], island, staircase.thresholds)
         if stream in walk.origins:
             walk.accumulators[name] = walk.origins.pop(stream)
+    elif (clamped := _clamped(walk, island, staircase.thresholds)) is not None:
+        name, stream = clamped.name, island.stream
+        walk.stages[name] = clamped
+        if stream in walk.origins:
+            walk.accumulators[name] = walk.origins.pop(stream)
+        quantizer = replace(quantizer, dtype=clamped.output_types[0].dtype)
     else:
         name, stream = walk.new_stage("act")
         walk.stages[name] = Threshold(
@@ -115,7 +117,7 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
         channels_at_risk=tuple(int(c) for c in np.flatnonzero(staircase.margins < 1)),
         channels_differing=tuple(int(c) for c in np.flatnonzero(staircase.is_differing)),
     )
-    low, high = (-1, 1) if quantizer.dtype == BIPOLAR else _extremes(staircase)
+    low, high = staircase.thresholds.results
     return Island(
         stream=stream,
         dtype=quantizer.dtype,
@@ -137,10 +139,19 @@ def _with_thresholds(stage: Stage, island: Island, thresholds: Thresholds) -> St
     return stage.with_(thresholds=shifted, border=border)
 
 
-def _extremes(staircase: Staircase) -> tuple[int, int]:
-    """Return the least and greatest result."""
-    thresholds = staircase.thresholds
-    return thresholds.base, thresholds.base + thresholds.steps
+def _clamped(walk: Walk, island: Island, thresholds: Thresholds) -> Add | None:
+    """Return the sum that yields the stream, clamped, if the thresholds do no more than that.
+
+    Steps at consecutive integers make ``base + #(x >= base + j)``, which is x between two bounds.
+    """
+    stage = walk.stages.get(walk.producer_name(island.stream))
+    steps = thresholds.base + 1 + np.arange(thresholds.steps)
+    is_clamp = thresholds.is_rising.all() and (thresholds.levels == steps).all()
+    if not isinstance(stage, Add) or stage.bounds is not None or not is_clamp:
+        return None
+    if thresholds.dtype == BIPOLAR:
+        return None
+    return stage.with_(bounds=(thresholds.base, thresholds.base + thresholds.steps))
 
 
 def _is_identity(island: Island, quantizer: Quantizer) -> bool:
@@ -151,20 +162,3 @@ def _is_identity(island: Island, quantizer: Quantizer) -> bool:
     values = np.broadcast_to(island.evaluate(members), (len(members), island.channels))
     results = quantizer.result(quantizer.count(values, slice(None)))
     return bool((results == members).all())
-
-
-def _staircase(node: Node, island: Island, quantizer: Quantizer) -> Staircase:
-    """Return the thresholds.
-
-    Raises:
-        UnsupportedOpError: A channel rises and falls.
-    """
-    try:
-        return find_staircase(island, quantizer)
-    except NotAStaircaseError as e:
-        bends = [f.label for f in island.functions if f.direction is None]
-        raise node.refuse(
-            f"channel {e.channel} is not monotone: the result turns at accumulator {e.turn}, "
-            f"because of {bends[0]}",
-            "use a monotone activation (e.g. a PReLU slope that is not negative)",
-        ) from e

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -22,12 +22,58 @@ from .report import LayerNote
 Value: TypeAlias = "Constant | Island | Undeclared"
 
 
+@dataclass(frozen=True)
+class Use:
+    """Who takes the values of a tensor.
+
+    Attributes:
+        user: A node, or the name of a graph output.
+        index: Input of the node.
+    """
+
+    user: Node | str
+    index: int = 0
+
+    @property
+    def label(self) -> str:
+        """How it is called in messages."""
+        return f"output '{self.user}'" if isinstance(self.user, str) else self.user.label
+
+
+@dataclass
+class OpenFork:
+    """A tensor that several nodes take, until stages take its stream.
+
+    Branches may meet again before: then they are functions of the same integers, and one branch.
+
+    Attributes:
+        label: Who yields the tensor, for messages.
+        alive: Numbers of the branches that are left.
+        stage: Name of the fork, "" as long as there is none.
+        dtype: Datatype of its streams.
+        numbers: Numbers given so far.
+    """
+
+    label: str
+    alive: list[int]
+    dtype: DataType
+    stage: str = ""
+    numbers: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.numbers = len(self.alive)
+
+
 @dataclass(kw_only=True)
 class Walk:
     """What is known so far: values by tensor name, and the dataflow that grows.
 
     Attributes:
+        uses: By tensor, who takes its values: nodes and the outputs of the graph.
         values: Value of each tensor that has been reached.
+        branches: Of a tensor that several take, the value for each of them: by node and input, or
+            by the name of the graph output and 0.
+        forks: Of a tensor that several take, what is known of its fork.
         inputs: Streams that enter.
         stages: Stages in topological order.
         origins: By stream.
@@ -37,7 +83,10 @@ class Walk:
         has_maps: Whether the graph has nodes that look at height and width.
     """
 
+    uses: Mapping[str, Sequence[Use]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
+    branches: dict[tuple[Node | str, int], Island] = field(default_factory=dict)
+    forks: dict[str, OpenFork] = field(default_factory=dict)
     inputs: dict[str, StreamType] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
@@ -59,7 +108,7 @@ class Walk:
             raise ModelFileError(
                 f"{node.label}: input '{name}' has no producer before it; export the model again"
             )
-        return self.values[name]
+        return self.branches.get((node, index), self.values[name])
 
     def island(self, node: Node, index: int = 0, *, takes_padding: bool = False) -> Island:
         """Return the input of ``node`` that depends on a stream.
@@ -193,7 +242,7 @@ class Walk:
             multiplier=island.multiplier,
             offset=island.offset,
         )
-        places = ("multiplier", "offset", "planes")
+        places = ("multiplier", "offset", "planes", "channels")
         if alias and all(getattr(alias, name) == getattr(origin, name) for name in places):
             aliases = (*origin.aliases, tensor)
             self.origins[island.stream] = replace(origin, aliases=aliases)
@@ -203,6 +252,17 @@ class Walk:
         number = sum(name.rstrip("0123456789") == prefix for name in self.stages)
         name = identifier(f"{prefix}{number}", self.stages)
         return name, identifier(f"{name}_out", self.streams)
+
+    def type_of(self, stream: str) -> StreamType:
+        """Return the type of a stream."""
+        if stream in self.inputs:
+            return self.inputs[stream]
+        producer = self.stages[self.producer_name(stream)]
+        return producer.output_types[producer.outputs.index(stream)]
+
+    def producer_name(self, stream: str) -> str:
+        """Return the name of the stage that yields a stream, "" for an input."""
+        return next((stage.name for stage in self.stages.values() if stream in stage.outputs), "")
 
     @property
     def streams(self) -> set[str]:
@@ -214,7 +274,7 @@ class Walk:
         self.layers[stage] = replace(self.layers[stage], **changes)  # type: ignore[arg-type]
 
 
-Handler: TypeAlias = Callable[[Walk, Node], Value]
+Handler: TypeAlias = Callable[[Walk, Node], "Value | tuple[Value, ...]"]
 Handlers: TypeAlias = Mapping[str, Handler]
 
 
@@ -225,12 +285,15 @@ def origin_of(
     planes = layout.order
     if planes is None:
         return None
+    channels = layout.channel_order if planes > 1 else None
+    is_moved = channels is not None and (np.diff(channels) != 1).any()
     return Origin(
         tensor=tensor,
         multiplier=multiplier,
         offset=offset,
         scale=as_scale(scale),
         planes=planes,
+        channels=tuple(map(int, channels)) if channels is not None and is_moved else (),
     )
 
 

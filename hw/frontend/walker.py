@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +14,21 @@ from qonnx.core.modelwrapper import ModelWrapper
 from ..dtypes import DataType
 from ..errors import DatatypeError, GraphError, ModelFileError, UnsupportedOpError
 from ..graph import Dataflow, HostAffine
-from . import activations, convolutions, elementwise, ends, layers, pools, shapes, weights
+from ..passes.connect import assemble
+from . import (
+    activations,
+    concats,
+    convolutions,
+    elementwise,
+    ends,
+    layers,
+    pools,
+    selections,
+    shapes,
+    sums,
+    weights,
+)
+from .branches import give, merge_branches, users_of
 from .islands import Constant, Undeclared
 from .model_file import read_model
 from .names import identifier, is_identifier
@@ -28,12 +41,15 @@ from .weights import fold_constant
 HANDLERS: Handlers = MappingProxyType(
     {
         **activations.HANDLERS,
+        **concats.HANDLERS,
         **convolutions.HANDLERS,
         **elementwise.HANDLERS,
         **ends.HANDLERS,
         **layers.HANDLERS,
         **pools.HANDLERS,
+        **selections.HANDLERS,
         **shapes.HANDLERS,
+        **sums.HANDLERS,
         **weights.HANDLERS,
     }
 )
@@ -74,9 +90,10 @@ def load_with_report(
         argmax: Append an argmax stage where it commutes with the affine rest of an output.
 
     Returns:
-        Integers only: every stage with ``pe = simd = 1``. Images are vectors in row-major order;
-        with convolutions or pools in the graph, ``(N, C, H, W)`` enters pixel by pixel, channels
-        last, and every ``Origin`` says how a stream and its tensor are ordered.
+        Integers only: every stage with ``pe = simd = 1``, and FIFOs where branches meet. Images
+        are vectors in row-major order; with convolutions or pools in the graph, ``(N, C, H, W)``
+        enters pixel by pixel, channels last, and every ``Origin`` says how a stream and its tensor
+        are ordered.
         ``host`` maps the integers of an output stream to the graph output.
 
     Raises:
@@ -91,14 +108,13 @@ def load_with_report(
     model = read_model(file)
     graph = model.graph
     nodes = _live_nodes(model, file)
-    walk = Walk(has_maps=any(node.op in _MAP_OPS for node in nodes))
+    outputs = [output.name for output in graph.output]
+    walk = Walk(uses=users_of(nodes, outputs), has_maps=any(node.op in _MAP_OPS for node in nodes))
     for tensor in graph.initializer:
         walk.values[tensor.name] = Constant(values=onnx.numpy_helper.to_array(tensor))
-    _add_inputs(walk, model, file, nodes, input_dtype)
-    outputs = [output.name for output in graph.output]
-    uses = _consumers(nodes, outputs)
+    _add_inputs(walk, model, input_dtype)
     for node in nodes:
-        _visit(walk, node, uses)
+        _visit(walk, node)
     if not walk.stages:
         raise refuse_file(str(file), "the graph has no layer", "export a model with a layer")
     host: dict[str, HostAffine] = {}
@@ -108,16 +124,17 @@ def load_with_report(
         streams.append(stream)
         if affine is not None:
             host[stream] = affine
-    dataflow = Dataflow(
+    merge_branches(walk)
+    dataflow = assemble(
         name=name or identifier(file.stem),
         inputs=walk.inputs,
-        outputs=tuple(streams),
+        outputs=streams,
         stages=tuple(walk.stages.values()),
         origins=walk.origins,
         accumulators=walk.accumulators,
         host=host,
     )
-    layer_notes = tuple(walk.layers[stage.name] for stage in dataflow.stages)
+    layer_notes = tuple(walk.layers[name] for name in walk.stages)
     return dataflow, FrontendReport(layers=layer_notes, notes=tuple(walk.notes))
 
 
@@ -137,40 +154,30 @@ def _live_nodes(model: ModelWrapper, file: Path) -> list[Node]:
     return live[::-1]
 
 
-def _consumers(nodes: Iterable[Node], outputs: Iterable[str]) -> dict[str, list[str]]:
-    """Return by tensor who uses its values; a Shape node looks at no value."""
-    uses: dict[str, list[str]] = {}
-    for node in nodes:
-        if node.op != "Shape":
-            for tensor in node.inputs:
-                uses.setdefault(tensor, []).append(node.label)
-    for tensor in outputs:
-        uses.setdefault(tensor, []).append(f"output '{tensor}'")
-    return uses
-
-
-def _visit(walk: Walk, node: Node, uses: dict[str, list[str]]) -> None:
-    """Compute the value of the first output of ``node``."""
+def _visit(walk: Walk, node: Node) -> None:
+    """Compute the values of the outputs of ``node``."""
     if node.proto.domain not in _DOMAINS:
         raise node.refuse(
             f"domain {node.proto.domain!r} is unknown", "use ONNX and QONNX operators"
         )
     known = [walk.values.get(name) for name in node.inputs if name]
     constants = [value for value in known if isinstance(value, Constant)]
-    tensor = node.outputs[0]
     if node.inputs and len(constants) == len(known) and node.op not in _QUANTIZERS:
-        walk.values[tensor] = fold_constant(node, constants)
+        walk.values.update(zip(node.outputs, fold_constant(node, constants), strict=True))
         return
     handler = HANDLERS.get(node.op)
     if handler is None:
         raise refuse_operator(node)
     waiting = _in_software(walk, node)
     value = handler(walk, node) if waiting is None else waiting
-    if node.op == "TopK":
-        tensor = node.proto.output[1]
-    walk.values[tensor] = value
-    if not isinstance(value, Constant):
-        _check_fork(node, tensor, uses)
+    if not isinstance(value, tuple):
+        # Of the two outputs of TopK only the index has an integer form.
+        tensor = node.proto.output[1] if node.op == "TopK" else node.outputs[0]
+        give(walk, node.label, tensor, value)
+        return
+    for tensor, part in zip(node.outputs, value, strict=True):
+        if tensor in walk.uses:
+            give(walk, node.label, tensor, part)
 
 
 def _in_software(walk: Walk, node: Node) -> Undeclared | None:
@@ -191,41 +198,23 @@ def _in_software(walk: Walk, node: Node) -> Undeclared | None:
     return waiting[0]
 
 
-def _check_fork(node: Node, tensor: str, uses: dict[str, list[str]]) -> None:
-    """Check that a tensor of data has one consumer."""
-    users = uses.get(tensor, [])
-    if len(users) > 1:
-        raise node.refuse(
-            f"its output '{tensor}' feeds {len(users)} consumers ({', '.join(users)}), "
-            "and a stream has one",
-            "use a single path; branches are not supported yet",
-        )
-
-
-def _add_inputs(
-    walk: Walk, model: ModelWrapper, file: Path, nodes: list[Node], input_dtype: str | None
-) -> None:
+def _add_inputs(walk: Walk, model: ModelWrapper, input_dtype: str | None) -> None:
     """Add the value of every graph input that is no initializer."""
-    uses = _consumers(nodes, (output.name for output in model.graph.output))
     wanted = DataType.parse(input_dtype) if input_dtype is not None else None
     for info in model.graph.input:
         if info.name in walk.values:
             continue
-        if info.name not in uses:
+        if info.name not in walk.uses:
             walk.notes.append(f"input '{info.name}' is not used")
             continue
-        if len(uses[info.name]) > 1:
-            raise refuse_file(
-                f"input '{info.name}'",
-                f"it feeds {len(uses[info.name])} consumers ({', '.join(uses[info.name])})",
-                "use a single path; branches are not supported yet",
-            )
         shape = _input_shape(info)
         dtype = _declared(model, info, wanted)
-        if dtype is None:
-            walk.values[info.name] = Undeclared(tensor=info.name, shape=shape)
-        else:
-            walk.values[info.name] = walk.add_input(info.name, dtype, shape, np.ones(1))
+        value = (
+            Undeclared(tensor=info.name, shape=shape)
+            if dtype is None
+            else walk.add_input(info.name, dtype, shape, np.ones(1))
+        )
+        give(walk, f"input '{info.name}'", info.name, value)
 
 
 def _input_shape(info: Any) -> tuple[int, ...]:

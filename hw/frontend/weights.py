@@ -121,22 +121,23 @@ def quantized_constant(walk: Walk, node: Node) -> Constant:
     )
 
 
-def fold_constant(node: Node, inputs: list[Constant]) -> Constant:
-    """Return the constant that a node makes of constants.
+def fold_constant(node: Node, inputs: list[Constant]) -> list[Constant]:
+    """Return the constants that a node makes of constants, one for each output.
 
     Raises:
         UnsupportedOpError: It cannot be evaluated.
     """
-    values = node.run(*(constant.values for constant in inputs))
+    values = node.run_all(*(constant.values for constant in inputs))
     data = inputs[0] if inputs else None
     if node.op not in _MOVES or data is None or data.integers is None or data.scale is None:
-        return Constant(values=values)
+        return [Constant(values=array) for array in values]
     others = [constant.values for constant in inputs[1:]]
-    return Constant(
-        values=values,
-        integers=node.run(data.integers, *others).astype(np.int64),
-        scale=node.run(data.scale, *others).astype(np.float64),
-    )
+    integers = node.run_all(data.integers, *others)
+    scales = node.run_all(data.scale, *others)
+    return [
+        Constant(values=array, integers=n.astype(np.int64), scale=scale.astype(np.float64))
+        for array, n, scale in zip(values, integers, scales, strict=True)
+    ]
 
 
 def weight_matrix(node: Node, constant: Constant, label: str) -> tuple[IntArray, F64]:

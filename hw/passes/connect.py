@@ -8,12 +8,13 @@ again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from ..errors import GraphError
-from ..graph import Dataflow, Stage, StreamType
+from ..graph import Dataflow, HostAffine, Origin, Stage, StreamType
 from ..stages import Fifo, Width
+from .bypass import held_elements
 
 _CONNECTORS = (Fifo, Width)
 
@@ -70,6 +71,9 @@ def connect(
        other, one to their least common multiple (which divides the channels, since both do) and
        ``<stream>_width2`` from there. No converter is slower than both of its neighbours. Where
        the consumer sees the image in another shape, the converters see it as one vector.
+    5. A stream that meets another one gets a FIFO that holds what it must until the other one comes
+       (see ``bypass``), and a row more, so that nothing waits for long; but not where a mapping
+       says what it gets.
 
     Every new stream carries the ``Origin`` of its logical stream.
 
@@ -79,7 +83,9 @@ def connect(
             folding; by default those of ``dataflow``.
         fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. They count as beats of
             the producer; a FIFO of wider beats has fewer, rounded up, but two if two are asked for.
-            By default the FIFOs stay as they are.
+            By default the FIFOs stay as they are, but for streams that meet where ``stages`` are
+            given, which hold what the new beats need. A number is the least for such streams, a
+            mapping is taken at its word.
 
     Raises:
         GraphError: A depth is given for an unknown stream, or is negative.
@@ -89,41 +95,131 @@ def connect(
     outputs = [source.get(name, name) for name in dataflow.outputs]
     host = {source.get(name, name): affine for name, affine in dataflow.host.items()}
     streams = [*dataflow.inputs, *(name for stage in logical for name in stage.outputs)]
-    depths = _depths(dataflow, streams, fifo_depth)
+    depths = dict(_depths(dataflow, streams, fifo_depth))
+    if stages is not None and fifo_depth is None:
+        joined = {name for stage in logical if len(stage.inputs) > 1 for name in stage.inputs}
+        depths = {name: depth for name, depth in depths.items() if name not in joined}
+    return assemble(
+        name=dataflow.name,
+        inputs=dataflow.inputs,
+        outputs=outputs,
+        stages=logical,
+        origins={name: o for name, o in dataflow.origins.items() if name in streams},
+        accumulators=dataflow.accumulators,
+        host=host,
+        fifo_depth=depths,
+        is_least=isinstance(fifo_depth, int),
+    )
 
+
+def assemble(
+    *,
+    name: str,
+    inputs: Mapping[str, StreamType],
+    outputs: Sequence[str],
+    stages: Sequence[Stage],
+    origins: Mapping[str, Origin],
+    accumulators: Mapping[str, Origin],
+    host: Mapping[str, HostAffine],
+    fifo_depth: Mapping[str, int] = MappingProxyType({}),
+    is_least: bool = False,
+) -> Dataflow:
+    """Return the dataflow of logical stages, joined as :func:`connect` says.
+
+    Args:
+        name: Of the top level.
+        inputs: Type of each input.
+        outputs: Logical streams that leave.
+        stages: Logical stages in topological order.
+        origins: By logical stream.
+        accumulators: By stage.
+        host: By output.
+        fifo_depth: By logical stream, beats of the producer.
+        is_least: Whether streams that meet may get deeper FIFOs than ``fifo_depth`` says.
+    """
     wanted = {
-        name: kind
-        for stage in logical
-        for name, kind in zip(stage.inputs, stage.input_types, strict=True)
+        stream: kind
+        for stage in stages
+        for stream, kind in zip(stage.inputs, stage.input_types, strict=True)
     }
-    inputs = {
-        name: _entering(kind, wanted.get(name, kind)) for name, kind in dataflow.inputs.items()
+    entering = {
+        stream: _entering(kind, wanted.get(stream, kind)) for stream, kind in inputs.items()
     }
+    depths = dict(fifo_depth)
+    for stream, held in _held_beats(entering, stages, wanted).items():
+        depths[stream] = max(held, depths.get(stream, 0)) if is_least else depths.get(stream, held)
+    connected, behind = _join(entering, stages, wanted, depths)
+    known = dict(origins)
+    for stream, bridges in behind.items():
+        if stream in origins:
+            known.update((bridge.outputs[0], origins[stream]) for bridge in bridges)
+    ends = {
+        stream: bridges[-1].outputs[0] if bridges else stream for stream, bridges in behind.items()
+    }
+    return Dataflow(
+        name=name,
+        inputs=entering,
+        outputs=tuple(ends[stream] for stream in outputs),
+        stages=tuple(connected),
+        origins=known,
+        accumulators=accumulators,
+        host={ends[stream]: affine for stream, affine in host.items()},
+    )
+
+
+def _join(
+    inputs: Mapping[str, StreamType],
+    logical: Sequence[Stage],
+    wanted: Mapping[str, StreamType],
+    depths: Mapping[str, int],
+) -> tuple[list[Stage], dict[str, list[Stage]]]:
+    """Return logical stages with converters and FIFOs between them, and those of each stream."""
     connected: list[Stage] = []
-    behind: dict[str, str] = {}
-    origins = {name: o for name, o in dataflow.origins.items() if name in streams}
+    bridges: dict[str, list[Stage]] = {}
 
     def join(name: str, have: StreamType) -> None:
-        bridges = bridge_stages(name, have, wanted.get(name, have), depths.get(name, 0))
-        connected.extend(bridges)
-        behind[name] = bridges[-1].outputs[0] if bridges else name
-        if name in origins:
-            origins.update((bridge.outputs[0], origins[name]) for bridge in bridges)
+        want = wanted.get(name, have)
+        bridges[name] = bridge_stages(name, have, want, depths.get(name, 0))
+        connected.extend(bridges[name])
 
     for name, kind in inputs.items():
         join(name, kind)
     for stage in logical:
-        connected.append(stage.with_(inputs=tuple(behind.get(name, name) for name in stage.inputs)))
+        entering = [
+            bridges[name][-1].outputs[0] if bridges[name] else name for name in stage.inputs
+        ]
+        connected.append(stage.with_(inputs=tuple(entering)))
         for name, kind in zip(stage.outputs, stage.output_types, strict=True):
             join(name, kind)
-    return replace(
-        dataflow,
-        inputs=inputs,
-        outputs=tuple(behind[name] for name in outputs),
-        stages=tuple(connected),
-        origins=origins,
-        host={behind[name]: affine for name, affine in host.items()},
-    )
+    return connected, bridges
+
+
+def _held_beats(
+    inputs: Mapping[str, StreamType], logical: Sequence[Stage], wanted: Mapping[str, StreamType]
+) -> dict[str, int]:
+    """Return, by logical stream that meets another one, beats of its producer to be held.
+
+    That is what keeps the dataflow from deadlock, two beats for the rounding of converters, and a
+    row of the image, at most a whole image.
+    """
+    if all(len(stage.inputs) < 2 for stage in logical):
+        return {}
+    connected, bridges = _join(inputs, logical, wanted, {})
+    held = held_elements(connected)
+    kinds = dict(inputs) | {
+        name: kind
+        for stage in logical
+        for name, kind in zip(stage.outputs, stage.output_types, strict=True)
+    }
+    depths = {}
+    for name, between in bridges.items():
+        elements = held.get(between[-1].outputs[0] if between else name, 0)
+        if elements:
+            kind = kinds[name]
+            row = kind.beats // wanted[name].shape[0] if len(wanted[name].shape) > 1 else 0
+            beats = -(-elements // kind.lanes) + 2
+            depths[name] = max(beats, min(beats + row, kind.beats))
+    return depths
 
 
 def _depths(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..cost import Cost
 from ..errors import FoldingError
-from ..graph import Dataflow, Stage
-from ..stages import Depthwise, Pool, Window
+from ..graph import Dataflow, Stage, StreamType
+from ..stages import Add, Concat, Fork, Pool, Split, Threshold, Window
 from .connect import bridge_stages, connect, logical_stages
 from .finn_folding import from_finn
 
-_FOLDS = ("pe", "simd")
+# They are folded as the stages before them, where that is cheapest.
+_FOLLOWERS = (Add, Concat, Fork, Pool, Split, Threshold)
 
 # LUTs, block RAMs, flip-flops.
 Price: TypeAlias = tuple[int, int, int]
@@ -101,8 +102,9 @@ def apply_folding(dataflow: Dataflow, folding: Mapping[str, Mapping[str, int]]) 
     Args:
         dataflow: Connected or not; its converters are taken out first, its FIFOs stay.
         folding: By stage name, ``pe`` and ``simd`` (FINN's ``PE`` and ``SIMD`` as well). Stages and
-            folds that are not named stay as they are, but windows and pools: these follow the lanes
-            of the layer that they feed, or that feeds them. FINN's own folding files are taken as
+            folds that are not named stay as they are, but windows, pools, thresholds and what forks
+            and joins streams: these follow the lanes of the layers that they feed, or that feed
+            them. FINN's own folding files are taken as
             well, see ``finn_folding``.
 
     Raises:
@@ -121,9 +123,9 @@ def apply_folding(dataflow: Dataflow, folding: Mapping[str, Mapping[str, int]]) 
 
 
 def _follow(stages: dict[str, Stage], fixed: set[str]) -> None:
-    """Give windows the lanes of their layer and pools those of their producer, where they divide.
+    """Give windows the lanes of their layer and followers the most of their producers.
 
-    Where they do not, the greatest number of lanes that divides both.
+    Where that does not divide, the greatest number of lanes that divides both.
 
     Args:
         stages: By name, in the order of the dataflow; changed.
@@ -131,6 +133,7 @@ def _follow(stages: dict[str, Stage], fixed: set[str]) -> None:
     """
     consumers = {stream: stage.name for stage in stages.values() for stream in stage.inputs}
     producers = {stream: stage.name for stage in stages.values() for stream in stage.outputs}
+    led = set(fixed)
     for name, stage in list(stages.items()):
         if name in fixed:
             continue
@@ -139,16 +142,17 @@ def _follow(stages: dict[str, Stage], fixed: set[str]) -> None:
             if other in fixed:
                 lanes = stages[other].input_types[0].lanes
                 stages[name] = stage.with_(simd=math.gcd(lanes, stage.channels))
-        elif isinstance(stage, Pool):
-            other = producers.get(stage.inputs[0])
-            if other in fixed:
-                lanes = stages[other].output_types[0].lanes
-                stages[name] = stage.with_(pe=math.gcd(lanes, stage.channels))
+        elif isinstance(stage, _FOLLOWERS):
+            leading = [producers[s] for s in stage.inputs if producers.get(s) in led]
+            if leading:
+                lanes = max(stages[other].output_types[0].lanes for other in leading)
+                stages[name] = stage.with_(pe=math.gcd(lanes, stage.fold_sizes["pe"]))
+                led.add(name)
 
 
 def _folded(stage: Stage, given: Mapping[str, int]) -> Stage:
     """Return ``stage`` with the given folds."""
-    known = _folds(stage)
+    known = list(stage.fold_sizes)
     changes: dict[str, int] = {}
     for key, value in given.items():
         fold = key.lower() if key in ("PE", "SIMD") else key
@@ -162,12 +166,6 @@ def _folded(stage: Stage, given: Mapping[str, int]) -> Stage:
     return stage.with_(**changes)
 
 
-def _folds(stage: Stage) -> list[str]:
-    """Return the names of the folds that ``stage`` has."""
-    names = {field.name for field in fields(stage)}
-    return [fold for fold in _FOLDS if fold in names]
-
-
 def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
     """Return ``dataflow`` with the smallest folding that reaches a frame rate.
 
@@ -175,8 +173,8 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
     fewest LUTs by ``Stage.cost``; of equal ones the fewest block RAMs, then flip-flops. Foldings
     with more than ``MAX_SURPLUS`` times the lanes that are needed are not priced.
 
-    A window is chosen together with the layer that it feeds, a pool for the stage before it, and
-    the converters in between count.
+    A window is chosen together with the layer that it feeds; pools, thresholds and what forks and
+    joins streams for the stages before them. The converters in between count.
 
     Args:
         dataflow: Connected or not.
@@ -192,7 +190,7 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
     budget = math.floor(clock_mhz * 1e6 / fps * (1 + 1e-12))
     logical = logical_stages(dataflow)
     candidates = {s.name: _fast_enough(s, budget, fps, clock_mhz) for s in logical}
-    fed_by = {s.outputs[0]: s for s in logical}
+    fed_by = {stream: s for s in logical for stream in s.outputs}
     chosen: dict[str, Stage] = {}
     for stage in logical:
         before = fed_by.get(stage.inputs[0])
@@ -200,11 +198,18 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
         if isinstance(before, Window):
             window, layer = _smallest_pair(candidates[before.name], options)
             chosen |= {before.name: window, stage.name: layer}
-        elif isinstance(stage, Pool) and before is not None:
-            _, chosen[stage.name] = _smallest_pair([chosen[before.name]], options)
+        elif isinstance(stage, _FOLLOWERS):
+            names = [(n, fed_by[n].name) for n in stage.inputs if n in fed_by]
+            given = [_type_of(name, chosen[producer]) for name, producer in names]
+            chosen[stage.name] = _smallest_behind(given, options)
         else:
             chosen[stage.name] = min(options, key=_price)
     return connect(dataflow, [chosen[stage.name] for stage in logical])
+
+
+def _type_of(stream: str, producer: Stage) -> StreamType:
+    """Return the type of a stream that ``producer`` yields."""
+    return producer.output_types[producer.outputs.index(stream)]
 
 
 def _smallest_pair(before: Sequence[Stage], after: Sequence[Stage]) -> tuple[Stage, Stage]:
@@ -217,14 +222,40 @@ def _smallest_pair(before: Sequence[Stage], after: Sequence[Stage]) -> tuple[Sta
         for other, other_price, have in feeding:
             lanes = (have.lanes, want.lanes)
             if lanes not in bridges:
-                cost = sum((bridge.cost() for bridge in bridge_stages("x", have, want, 0)), Cost())
-                bridges[lanes] = (cost.lut, cost.bram, cost.ff)
-            lut, bram, ff = zip(price, other_price, bridges[lanes], strict=True)
-            total = (sum(lut), sum(bram), sum(ff))
+                bridges[lanes] = _bridge_price(have, want)
+            total = _total(price, other_price, bridges[lanes])
             if best is None or total < best[0]:
                 best = (total, other, stage)
     assert best is not None
     return best[1], best[2]
+
+
+def _smallest_behind(given: Sequence[StreamType], options: Sequence[Stage]) -> Stage:
+    """Return the folding that costs least with the converters from its producers' beats.
+
+    Args:
+        given: What the stages before it yield; those of the inputs of the dataflow are left out.
+        options: Foldings, of which all inputs have the same lanes.
+    """
+
+    def price(stage: Stage) -> Price:
+        lanes = stage.input_types[0].lanes
+        bridges = (_bridge_price(kind, kind.flat.with_lanes(lanes)) for kind in given)
+        return _total(_price(stage), *bridges)
+
+    return min(options, key=price)
+
+
+def _bridge_price(have: StreamType, want: StreamType) -> Price:
+    """Return the price of the converters between two types of a stream."""
+    cost = sum((bridge.cost() for bridge in bridge_stages("x", have, want, 0)), Cost())
+    return cost.lut, cost.bram, cost.ff
+
+
+def _total(*prices: Price) -> Price:
+    """Return the sum of prices."""
+    lut, bram, ff = zip(*prices, strict=True)
+    return sum(lut), sum(bram), sum(ff)
 
 
 def _fast_enough(stage: Stage, budget: int, fps: float, clock_mhz: float) -> list[Stage]:
@@ -248,7 +279,7 @@ def _fast_enough(stage: Stage, budget: int, fps: float, clock_mhz: float) -> lis
             "reachable, or raise the clock"
         )
     fewest = min(math.prod(row[0].values()) for row in fast if row)
-    is_follower = isinstance(stage, Window | Pool)
+    is_follower = isinstance(stage, (Window, *_FOLLOWERS))
     return [
         stage.with_(**folds)
         for row in fast
@@ -266,17 +297,13 @@ def _price(stage: Stage) -> Price:
 def foldings(stage: Stage) -> list[list[dict[str, int]]]:
     """Return the foldings of ``stage``, a row for each PE, SIMD ascending along it.
 
-    SIMD folds the channels that come in; PE those that go out, or those that come in where it is
-    the only fold; those of the result where windows come in.
+    A single fold is a row by itself.
     """
-    folds = _folds(stage)
-    entering, leaving = stage.input_types[0].shape[-1], stage.output_types[0].shape[-1]
-    if "simd" not in folds:
-        # A depthwise layer takes windows of its channels, an argmax yields a single number.
-        channels = leaving if isinstance(stage, Depthwise) else entering
-        return [[{"pe": pe} for pe in _divisors(channels)]] if "pe" in folds else [[{}]]
-    pes = [{"pe": pe} for pe in _divisors(leaving)] if "pe" in folds else [{}]
-    return [[{**pe, "simd": simd} for simd in _divisors(entering)] for pe in pes]
+    rows: list[list[dict[str, int]]] = [[{}]]
+    for name, size in stage.fold_sizes.items():
+        folds = _divisors(size)
+        rows = [[{**first, name: fold} for fold in folds] for row in rows for first in row]
+    return rows
 
 
 def _divisors(number: int) -> list[int]:

@@ -64,6 +64,8 @@ class _MatVec(Lowering[MatVec]):
         """Only kernels with weights -1, 0, 1, and the same thresholds everywhere."""
         low, high = stage.accumulator_range
         is_known = stage.kernel in {"xnor", "signed"} and stage.border is None
+        is_known = is_known and stage.groups == 1
+        is_known = is_known and (stage.thresholds is None or stage.thresholds.is_monotone)
         return is_known and low > -_SAFE and high < _SAFE
 
     def lower(self, stage: MatVec, builder: Builder) -> None:
@@ -115,6 +117,10 @@ class _MatVec(Lowering[MatVec]):
 
 class _Threshold(Lowering[Threshold]):
     """Staircases on integers."""
+
+    def supports(self, stage: Threshold) -> bool:
+        """Only those of one direction."""
+        return stage.thresholds.is_monotone
 
     def lower(self, stage: Threshold, builder: Builder) -> None:
         """Emit for each size of tile a loop over tiles and, inside it, one over images."""

@@ -2,12 +2,12 @@
 //
 // Depthwise convolution of a window stream, PE channels of one tap a cycle, optional thresholds.
 //
-//   acc[c] = kernel over taps k of x[k][c], weights[c][k]
-//   y[c] = STEPS > 0 ? staircase(acc[c]) : acc[c]
+//   acc[n] = kernel over taps k of x[k][n / MULTIPLIER], weights[n][k]
+//   y[n] = STEPS > 0 ? staircase(acc[n]) : acc[n]
 //
 // Encoding   see dot_<KERNEL> for x and weights, staircase for results. A window comes in the order
 //            (tap, fold of PE channels); lane 0 low.
-//            WEIGHTS_FILE word tap*(CHANNELS/PE)+fold: PE weights, lane 0 low.
+//            WEIGHTS_FILE word tap*(CHANNELS/PE)+fold: PE x MULTIPLIER weights, neuron 0 low.
 //            LEVELS_FILE word fold: see neuron_end.
 // Reference  popshift.hw.stages.Depthwise (bit-exact, cycle-exact)
 // Latency    4 + DOT_CYCLES cycles from an accepted beat of the last tap to m_axis_tvalid
@@ -20,6 +20,7 @@ module depthwise #(
   parameter int TAPS         = 9,
   parameter int CHANNELS     = 16,
   parameter int PE           = 4,       // divides CHANNELS
+  parameter int MULTIPLIER   = 1,       // neurons of a channel
   parameter int X_BITS       = 1,
   parameter int X_SIGNED     = 0,
   parameter int X_BIPOLAR    = 1,
@@ -30,6 +31,7 @@ module depthwise #(
   parameter int ACC_BITS     = 4,       // holds every accumulator
   parameter int ACC_SIGNED   = 0,
   parameter int STEPS        = 0,       // 0: no thresholds
+  parameter int DIRECTIONS   = 1,       // of a neuron: 1, or STEPS
   parameter int LEVEL_BITS   = ACC_BITS,
   parameter int BASE         = 0,
   parameter int OUT_BITS     = ACC_BITS,
@@ -39,18 +41,19 @@ module depthwise #(
   /* verilator lint_on UNUSEDPARAM */
   parameter int LEVELS_BLOCK  = 0,      // levels alike
   parameter     WEIGHTS_FILE = "weights.hex",
-  parameter     LEVELS_FILE  = "levels.hex"
+  parameter     LEVELS_FILE  = "levels.hex",
+  localparam int LANES       = PE * MULTIPLIER
 ) (
-  input  logic                   clk,
-  input  logic                   rst,
+  input  logic                      clk,
+  input  logic                      rst,
 
-  input  logic [PE*X_BITS-1:0]   s_axis_tdata,
-  input  logic                   s_axis_tvalid,
-  output logic                   s_axis_tready,
+  input  logic [PE*X_BITS-1:0]      s_axis_tdata,
+  input  logic                      s_axis_tvalid,
+  output logic                      s_axis_tready,
 
-  output logic [PE*OUT_BITS-1:0] m_axis_tdata,
-  output logic                   m_axis_tvalid,
-  input  logic                   m_axis_tready
+  output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
+  output logic                      m_axis_tvalid,
+  input  logic                      m_axis_tready
 );
 
   if (CHANNELS % PE != 0) begin : gen_check_folds
@@ -62,7 +65,7 @@ module depthwise #(
   localparam int FOLD_W  = FOLDS > 1 ? $clog2(FOLDS) : 1;
   localparam int TAP_W   = TAPS > 1 ? $clog2(TAPS) : 1;
   localparam int WORD_W  = WORDS > 1 ? $clog2(WORDS) : 1;
-  localparam int WEIGHTS = PE * W_BITS;
+  localparam int WEIGHTS = LANES * W_BITS;
 
   // Operation counter: tap, fold, weight word.
   logic [TAP_W-1:0]  tap;
@@ -123,9 +126,9 @@ module depthwise #(
   delay #(.WIDTH(FOLD_W), .CYCLES(1)) accumulations (.clk, .x(level_fold), .y(sum_fold));
 
   // The accumulators of a fold are read and written in the same cycle.
-  logic [PE*ACC_BITS-1:0] kept, sums, totals;
+  logic [LANES*ACC_BITS-1:0] kept, sums, totals;
   if (FOLDS > 1) begin : gen_memory
-    logic [PE*ACC_BITS-1:0] accumulators[FOLDS];
+    logic [LANES*ACC_BITS-1:0] accumulators[FOLDS];
     assign kept = accumulators[sum_fold];
     always_ff @(posedge clk) if (is_product) accumulators[sum_fold] <= sums;
   end else begin : gen_register
@@ -136,33 +139,38 @@ module depthwise #(
   always_ff @(posedge clk) totals <= sums;
 
   for (genvar p = 0; p < PE; p++) begin : gen_pe
-    logic [SUM_BITS-1:0] y;
-    logic [ACC_BITS-1:0] product, earlier;
-    logic                plus;
+    logic [MULTIPLIER*SUM_BITS-1:0] y;
+    logic [MULTIPLIER-1:0]          plus;
 
     dot #(
-      .KERNEL(KERNEL), .SIMD(1), .PE(1), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
+      .KERNEL(KERNEL), .SIMD(1), .PE(MULTIPLIER), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
       .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES)
     ) products (
-      .clk, .x(x_1[p*X_BITS+:X_BITS]), .w(weights_2[p*W_BITS+:W_BITS]), .y, .plus
+      .clk, .x(x_1[p*X_BITS+:X_BITS]), .w(weights_2[p*MULTIPLIER*W_BITS+:MULTIPLIER*W_BITS]), .y,
+      .plus
     );
 
-    if (SUM_SIGNED != 0) begin : gen_signed
-      assign product = ACC_BITS'($signed(y));
-    end else begin : gen_unsigned
-      assign product = ACC_BITS'(y);
+    for (genvar m = 0; m < MULTIPLIER; m++) begin : gen_neuron
+      localparam int LANE = p * MULTIPLIER + m;
+      logic [ACC_BITS-1:0] product, earlier;
+
+      if (SUM_SIGNED != 0) begin : gen_signed
+        assign product = ACC_BITS'($signed(y[m*SUM_BITS+:SUM_BITS]));
+      end else begin : gen_unsigned
+        assign product = ACC_BITS'(y[m*SUM_BITS+:SUM_BITS]);
+      end
+
+      assign earlier = first[SUM_AT] ? '0 : kept[LANE*ACC_BITS+:ACC_BITS];
+      carried_sum #(.BITS(ACC_BITS)) add (
+        .a(product), .b(earlier), .carry(plus[m]), .y(sums[LANE*ACC_BITS+:ACC_BITS])
+      );
     end
-
-    assign earlier = first[SUM_AT] ? '0 : kept[p*ACC_BITS+:ACC_BITS];
-    carried_sum #(.BITS(ACC_BITS)) add (
-      .a(product), .b(earlier), .carry(plus), .y(sums[p*ACC_BITS+:ACC_BITS])
-    );
   end
 
   neuron_end #(
-    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-    .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(CAPACITY),
-    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .PE(LANES), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
+    .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS),
+    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,

@@ -2,8 +2,9 @@
 //
 // The lines of a sliding window: an image comes in raster order and goes out window by window.
 //
-//   data of read (oy, ox, ky, kx, fold) =
-//       x[oy*STRIDE_Y - PAD_TOP + ky*DILATION_Y][ox*STRIDE_X - PAD_LEFT + kx*DILATION_X][fold]
+//   data of read (oy, ox, group, ky, kx, fold) =
+//       x[oy*STRIDE_Y - PAD_TOP + ky*DILATION_Y][ox*STRIDE_X - PAD_LEFT + kx*DILATION_X]
+//        [group*(FOLDS/GROUPS) + fold]
 //   data_is_padding where that pixel is outside the image; the data is then of no meaning; an image
 //   is begun when its first word is there
 //
@@ -24,6 +25,7 @@ module line_buffer #(
   parameter int HEIGHT     = 4,
   parameter int WIDTH      = 4,
   parameter int FOLDS      = 1,   // words of a pixel
+  parameter int GROUPS     = 1,   // of the words of a pixel
   parameter int OUT_HEIGHT = 2,
   parameter int OUT_WIDTH  = 2,
   parameter int KERNEL_Y   = 3,
@@ -39,7 +41,8 @@ module line_buffer #(
   parameter int AHEAD_BITS = 5,   // holds every value of ahead
   parameter int ROOM_BITS  = 5,   // holds every value of room
   parameter int IS_BLOCK   = 0,   // 1: block RAM
-  localparam int FOLD_W    = FOLDS > 1 ? $clog2(FOLDS) : 1
+  localparam int SIZE      = FOLDS / GROUPS,
+  localparam int FOLD_W    = SIZE > 1 ? $clog2(SIZE) : 1
 ) (
   input  logic              clk,
   input  logic              rst,
@@ -70,9 +73,10 @@ module line_buffer #(
   // Words between a read and the next one, by which loop of the nest goes on.
   localparam int ROW      = WIDTH * FOLDS;
   localparam int START    = -(PAD_TOP * WIDTH + PAD_LEFT) * FOLDS;
-  localparam int STEP_KX  = DILATION_X * FOLDS - (FOLDS - 1);
-  localparam int STEP_KY  = DILATION_Y * ROW - (KERNEL_X - 1) * DILATION_X * FOLDS - (FOLDS - 1);
-  localparam int TO_TOP   = STEP_KY - KERNEL_Y * DILATION_Y * ROW;
+  localparam int STEP_KX  = DILATION_X * FOLDS - (SIZE - 1);
+  localparam int STEP_KY  = DILATION_Y * ROW - (KERNEL_X - 1) * DILATION_X * FOLDS - (SIZE - 1);
+  localparam int STEP_GROUP = STEP_KY - KERNEL_Y * DILATION_Y * ROW + SIZE;
+  localparam int TO_TOP   = STEP_GROUP - FOLDS;
   localparam int STEP_OX  = TO_TOP + STRIDE_X * FOLDS;
   localparam int STEP_OY  = TO_TOP + STRIDE_Y * ROW - (OUT_WIDTH - 1) * STRIDE_X * FOLDS;
   localparam int STEP_END = TO_TOP + (HEIGHT - (OUT_HEIGHT - 1) * STRIDE_Y) * ROW
@@ -95,11 +99,13 @@ module line_buffer #(
   logic [KY_W-1:0] ky;
   logic [OX_W-1:0] ox;
   logic [OY_W-1:0] oy;
-  logic            ends_pixel, ends_line, ends_window, ends_row, ends_image;
+  logic            ends_pixel, ends_line, ends_group, is_last_group, ends_window, ends_row;
+  logic            ends_image;
 
-  assign ends_pixel   = fold == FOLD_W'(FOLDS - 1);
+  assign ends_pixel   = fold == FOLD_W'(SIZE - 1);
   assign ends_line    = ends_pixel && kx == KX_W'(KERNEL_X - 1);
-  assign ends_window  = ends_line && ky == KY_W'(KERNEL_Y - 1);
+  assign ends_group   = ends_line && ky == KY_W'(KERNEL_Y - 1);
+  assign ends_window  = ends_group && is_last_group;
   assign ends_row     = ends_window && ox == OX_W'(OUT_WIDTH - 1);
   assign ends_image   = ends_row && oy == OY_W'(OUT_HEIGHT - 1);
   assign is_first_tap = kx == '0 && ky == '0;
@@ -115,10 +121,22 @@ module line_buffer #(
     end else if (fire) begin
       fold <= ends_pixel ? '0 : fold + 1'b1;
       if (ends_pixel) kx <= ends_line ? '0 : kx + 1'b1;
-      if (ends_line) ky <= ends_window ? '0 : ky + 1'b1;
+      if (ends_line) ky <= ends_group ? '0 : ky + 1'b1;
       if (ends_window) ox <= ends_row ? '0 : ox + 1'b1;
       if (ends_row) oy <= ends_image ? '0 : oy + 1'b1;
     end
+  end
+
+  if (GROUPS > 1) begin : gen_groups
+    localparam int GROUP_W = $clog2(GROUPS);
+    logic [GROUP_W-1:0] group;
+    assign is_last_group = group == GROUP_W'(GROUPS - 1);
+    always_ff @(posedge clk) begin
+      if (rst) group <= '0;
+      else if (fire && ends_group) group <= is_last_group ? '0 : group + 1'b1;
+    end
+  end else begin : gen_no_groups
+    assign is_last_group = 1'b1;
   end
 
   // Whether the pixel is outside the image.
@@ -146,7 +164,7 @@ module line_buffer #(
 
         if (ends_image) iy <= IY_W'(-PAD_TOP);
         else if (ends_row) iy <= iy + IY_W'(STRIDE_Y - (KERNEL_Y - 1) * DILATION_Y);
-        else if (ends_window) iy <= iy - IY_W'((KERNEL_Y - 1) * DILATION_Y);
+        else if (ends_group) iy <= iy - IY_W'((KERNEL_Y - 1) * DILATION_Y);
         else if (ends_line) iy <= iy + IY_W'(DILATION_Y);
       end
     end
@@ -181,6 +199,7 @@ module line_buffer #(
     if (ends_image) step = AHEAD_BITS'(STEP_END);
     else if (ends_row) step = AHEAD_BITS'(STEP_OY);
     else if (ends_window) step = AHEAD_BITS'(STEP_OX);
+    else if (ends_group) step = AHEAD_BITS'(STEP_GROUP);
     else if (ends_line) step = AHEAD_BITS'(STEP_KY);
     else if (ends_pixel) step = AHEAD_BITS'(STEP_KX);
     else step = AHEAD_BITS'(1);
@@ -211,6 +230,7 @@ module line_buffer #(
     if (ends_image) turn = (AT_W+1)'(wrapped(STEP_END));
     else if (ends_row) turn = (AT_W+1)'(wrapped(STEP_OY));
     else if (ends_window) turn = (AT_W+1)'(wrapped(STEP_OX));
+    else if (ends_group) turn = (AT_W+1)'(wrapped(STEP_GROUP));
     else if (ends_line) turn = (AT_W+1)'(wrapped(STEP_KY));
     else if (ends_pixel) turn = (AT_W+1)'(wrapped(STEP_KX));
     else turn = (AT_W+1)'(wrapped(1));

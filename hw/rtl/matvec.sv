@@ -2,17 +2,18 @@
 //
 // Matrix-vector product, SIMD synapses and PE neurons a cycle, with optional thresholds.
 //
-//   acc[n] = kernel(x, weights[n]);   y[n] = STEPS > 0 ? staircase(acc[n]) : acc[n]
+//   acc[n] = kernel(x[group of n], weights[n]);   y[n] = STEPS > 0 ? staircase(acc[n]) : acc[n]
 //
 // Encoding   see dot_<KERNEL> for x and weights, staircase for results. Beat sf of a vector holds
-//            synapses sf*SIMD.. ; beat nf of the output neurons nf*PE.. ; lane 0 low.
-//            WEIGHTS_FILE word nf*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low.
-//            LEVELS_FILE word b*(MH/PE)+nf: see neuron_end, for outputs of border class b. Where
+//            synapses sf*SIMD.. ; beat nf of the output neurons nf*PE.. ; lane 0 low. There is a
+//            vector for each group of MH/GROUPS neurons, and MH/PE folds in all.
+//            WEIGHTS_FILE word fold*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low.
+//            LEVELS_FILE word b*(MH/PE)+fold: see neuron_end, for outputs of border class b. Where
 //            there are such, ROWS_FILE and COLUMNS_FILE hold a word for each row and column of the
 //            image; their sum is b*(MH/PE).
 // Reference  popshift.hw.stages.MatVec (bit-exact, cycle-exact)
 // Latency    4 + DOT_CYCLES cycles from the operation that ends a neuron fold to m_axis_tvalid
-// II         (MW/SIMD) * (MH/PE) cycles a vector; the vector is read in the first MW/SIMD
+// II         (MW/SIMD) * (MH/GROUPS/PE) cycles a vector, which is read in the first MW/SIMD of them
 // Stall      the last operation of a neuron fold waits for a place in the output buffer; the
 //            pipeline itself never stalls; no combinational path from input to output or back
 // Reset      rst clears counters, valid bits and accumulators; other data and memories are not reset
@@ -20,8 +21,9 @@ module matvec #(
   parameter logic [47:0] KERNEL = 48'("xnor"),  // see dot
   parameter int MW           = 64,      // synapses
   parameter int MH           = 64,      // neurons
+  parameter int GROUPS       = 1,       // of neurons, each with vectors of its own
   parameter int SIMD         = 8,       // divides MW
-  parameter int PE           = 8,       // divides MH
+  parameter int PE           = 8,       // divides MH/GROUPS
   parameter int X_BITS       = 1,
   parameter int X_SIGNED     = 0,
   parameter int X_BIPOLAR    = 1,
@@ -32,6 +34,7 @@ module matvec #(
   parameter int ACC_BITS     = 7,       // holds every accumulator
   parameter int ACC_SIGNED   = 0,
   parameter int STEPS        = 0,       // 0: no thresholds
+  parameter int DIRECTIONS   = 1,       // of a neuron: 1, or STEPS
   parameter int LEVEL_BITS   = ACC_BITS,
   parameter int BASE         = 0,
   parameter int BORDERS      = 1,       // classes of positions with levels of their own
@@ -60,23 +63,26 @@ module matvec #(
   input  logic                   m_axis_tready
 );
 
-  if (MW % SIMD != 0 || MH % PE != 0) begin : gen_check_folds
-    $error("matvec: SIMD=%0d must divide MW=%0d and PE=%0d must divide MH=%0d (%m)", SIMD, MW, PE,
-           MH);
+  if (MW % SIMD != 0 || MH % (GROUPS * PE) != 0) begin : gen_check_folds
+    $error("matvec: SIMD=%0d must divide MW=%0d and PE=%0d must divide MH/GROUPS=%0d/%0d (%m)",
+           SIMD, MW, PE, MH, GROUPS);
   end
 
   localparam int SF      = MW / SIMD;
-  localparam int NF      = MH / PE;
+  localparam int NF      = MH / GROUPS / PE;
   localparam int SF_W    = SF > 1 ? $clog2(SF) : 1;
   localparam int NF_W    = NF > 1 ? $clog2(NF) : 1;
-  localparam int WORDS   = SF * NF;
+  localparam int FOLDS   = GROUPS * NF;
+  localparam int FOLD_W  = FOLDS > 1 ? $clog2(FOLDS) : 1;
+  localparam int WORDS   = SF * FOLDS;
   localparam int WORD_W  = WORDS > 1 ? $clog2(WORDS) : 1;
   localparam int BEAT_W  = SIMD * X_BITS;
   localparam int WEIGHTS = PE * SIMD * W_BITS;
 
-  // Operation counter: synapse fold sf, neuron fold nf, weight word.
+  // Operation counter: synapse fold sf, neuron fold nf of the group, fold of all, weight word.
   logic [SF_W-1:0]   sf;
   logic [NF_W-1:0]   nf;
+  logic [FOLD_W-1:0] fold;
   logic [WORD_W-1:0] word;
   logic              is_reading, is_last, has_place, fire;
 
@@ -95,11 +101,20 @@ module matvec #(
     end
   end
 
-  // The word is nf * SF + sf; a counter of its own only where that is no concatenation.
-  if (SF == 1 || NF == 1) begin : gen_word_is_fold
-    assign word = WORD_W'(SF == 1 ? int'(nf) : int'(sf));
+  if (GROUPS > 1) begin : gen_fold
+    always_ff @(posedge clk) begin
+      if (rst) fold <= '0;
+      else if (fire && is_last) fold <= fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;
+    end
+  end else begin : gen_fold_of_group
+    assign fold = nf;
+  end
+
+  // The word is fold * SF + sf; a counter of its own only where that is no concatenation.
+  if (SF == 1 || FOLDS == 1) begin : gen_word_is_fold
+    assign word = WORD_W'(SF == 1 ? int'(fold) : int'(sf));
   end else if (SF == 1 << SF_W) begin : gen_word_is_both
-    assign word = {nf, sf};
+    assign word = {fold, sf};
   end else begin : gen_word
     always_ff @(posedge clk) begin
       if (rst) word <= '0;
@@ -180,7 +195,7 @@ module matvec #(
   end
 
   // Where the levels are, two cycles before the totals.
-  localparam int LEVEL_WORDS = NF * BORDERS;
+  localparam int LEVEL_WORDS = FOLDS * BORDERS;
   localparam int AT_W        = LEVEL_WORDS > 1 ? $clog2(LEVEL_WORDS) : 1;
 
   logic [AT_W-1:0] at_1, at_2, at, offset;
@@ -189,22 +204,22 @@ module matvec #(
       .OUT_HEIGHT(OUT_HEIGHT), .OUT_WIDTH(OUT_WIDTH), .AT_W(AT_W),
       .ROWS_FILE(ROWS_FILE), .COLUMNS_FILE(COLUMNS_FILE)
     ) positions (
-      .clk, .rst, .ends_vector(fire && is_last && nf == NF_W'(NF - 1)), .offset
+      .clk, .rst, .ends_vector(fire && is_last && fold == FOLD_W'(FOLDS - 1)), .offset
     );
   end else begin : gen_everywhere
     assign offset = '0;
   end
 
   always_ff @(posedge clk) begin
-    at_1 <= AT_W'(nf);
+    at_1 <= AT_W'(fold);
     at_2 <= at_1 + offset;
   end
   delay #(.WIDTH(AT_W), .CYCLES(DOT_CYCLES - 1)) levels (.clk, .x(at_2), .y(at));
 
   neuron_end #(
-    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-    .BASE(BASE), .WORDS(LEVEL_WORDS), .OUT_BITS(OUT_BITS), .CAPACITY(CAPACITY),
-    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
+    .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(LEVEL_WORDS), .OUT_BITS(OUT_BITS),
+    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,

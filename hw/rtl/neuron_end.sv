@@ -5,7 +5,7 @@
 //   y = STEPS > 0 ? staircase(x) with the levels at the neurons' word : x
 //
 // Encoding   see staircase; PE lanes, lane 0 low.
-//            LEVELS_FILE, WORDS words: PE x STEPS levels, then PE bits is_rising.
+//            LEVELS_FILE, WORDS words: PE x STEPS levels, then PE x DIRECTIONS bits is_rising.
 // Reference  popshift.hw.stages.thresholds.Thresholds (bit-exact), popshift.hw.schedule.Pipe
 //            (cycle-exact)
 // Latency    1 cycle from push to m_axis_tvalid; the word is named 2 cycles before push
@@ -17,6 +17,7 @@ module neuron_end #(
   parameter  int X_BITS       = 8,
   parameter  int X_SIGNED     = 0,
   parameter  int STEPS        = 0,       // 0: no thresholds
+  parameter  int DIRECTIONS   = 1,       // of a neuron: 1, or STEPS
   parameter  int LEVEL_BITS   = X_BITS,
   parameter  int BASE         = 0,
   parameter  int WORDS        = 1,       // of the level memory
@@ -54,8 +55,8 @@ module neuron_end #(
 
     // The register behind the memory is for block RAM, which is slow without it.
     (* rom_style = LEVELS_BLOCK != 0 ? "block" : "auto" *)
-    logic [LEVELS_W+PE-1:0] memory[WORDS];
-    logic [LEVELS_W+PE-1:0] read, levels;
+    logic [LEVELS_W+PE*DIRECTIONS-1:0] memory[WORDS];
+    logic [LEVELS_W+PE*DIRECTIONS-1:0] read, levels;
     initial $readmemh(LEVELS_FILE, memory);
 
     always_ff @(posedge clk) begin
@@ -65,12 +66,12 @@ module neuron_end #(
 
     for (genvar p = 0; p < PE; p++) begin : gen_lane
       staircase #(
-        .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-        .OUT_BITS(OUT_BITS), .BASE(BASE)
+        .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
+        .LEVEL_BITS(LEVEL_BITS), .OUT_BITS(OUT_BITS), .BASE(BASE)
       ) stairs (
         .x        (x[p*X_BITS+:X_BITS]),
         .levels   (levels[p*STEPS*LEVEL_BITS+:STEPS*LEVEL_BITS]),
-        .is_rising(levels[LEVELS_W+p]),
+        .is_rising(levels[LEVELS_W+p*DIRECTIONS+:DIRECTIONS]),
         .y        (y[p*OUT_BITS+:OUT_BITS])
       );
     end

@@ -2,11 +2,12 @@
 //
 // Integer thresholds of one channel.
 //
-//   y = BASE + number of steps j with x >= level[j]   when is_rising
-//   y = BASE + number of steps j with x <  level[j]   otherwise
+//   y = BASE + number of rising steps j with x >= level[j]
+//            + number of falling steps j with x <  level[j]
 //
 // Encoding   x and level[j] two's complement if X_SIGNED else unsigned; level 0 in the low bits;
-//            y modulo 2^OUT_BITS (for BIPOLAR results the count itself: 0 is -1, 1 is +1)
+//            is_rising for all steps, or step 0 low; y modulo 2^OUT_BITS, which is the code of the
+//            result (for BIPOLAR ones: even is -1, odd is +1)
 // Reference  popshift.hw.stages.Thresholds.execute (bit-exact)
 // Latency    0, combinational
 // II         1 cycle
@@ -16,13 +17,14 @@ module staircase #(
   parameter int X_BITS     = 8,
   parameter int X_SIGNED   = 0,   // 0 or 1
   parameter int STEPS      = 1,   // levels, >= 1
+  parameter int DIRECTIONS = 1,   // 1: one for all steps, STEPS: one for each
   parameter int LEVEL_BITS = 8,   // >= X_BITS; one value more than x has
   parameter int OUT_BITS   = 1,
   parameter int BASE       = 0
 ) (
   input  logic [X_BITS-1:0]           x,
   input  logic [STEPS*LEVEL_BITS-1:0] levels,
-  input  logic                        is_rising,
+  input  logic [DIRECTIONS-1:0]       is_rising,
   output logic [OUT_BITS-1:0]         y
 );
 
@@ -48,7 +50,9 @@ module staircase #(
 
   always_comb begin
     y = OUT_BITS'(BASE);
-    for (int j = 0; j < STEPS; j++) y = y + OUT_BITS'(is_reached[j] == is_rising);
+    for (int j = 0; j < STEPS; j++) begin
+      y = y + OUT_BITS'(is_reached[j] == is_rising[DIRECTIONS > 1 ? j : 0]);
+    end
   end
 
 endmodule

@@ -16,6 +16,7 @@ module threshold #(
   parameter int X_BITS      = 8,
   parameter int X_SIGNED    = 0,
   parameter int STEPS       = 1,
+  parameter int DIRECTIONS  = 1,       // of a neuron: 1, or STEPS
   parameter int LEVEL_BITS  = 9,
   parameter int OUT_BITS    = 1,
   parameter int BASE        = 0,
@@ -62,8 +63,8 @@ module threshold #(
   end
 
   neuron_end #(
-    .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .LEVEL_BITS(LEVEL_BITS),
-    .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(4),
+    .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
+    .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(4),
     .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,

@@ -2,8 +2,9 @@
 //
 // Sliding window: the pixels under a kernel that moves over an image, padded by a constant.
 //
-//   y[oy][ox][ky][kx][c] = x[oy*STRIDE_Y - PAD_TOP + ky*DILATION_Y]
-//                           [ox*STRIDE_X - PAD_LEFT + kx*DILATION_X][c], or PAD outside the image
+//   y[oy][ox][g][ky][kx][c] = x[oy*STRIDE_Y - PAD_TOP + ky*DILATION_Y]
+//                              [ox*STRIDE_X - PAD_LEFT + kx*DILATION_X]
+//                              [g*channels/GROUPS + c], or PAD outside the image
 //
 // Encoding   none; SIMD lanes of X_BITS bits a beat, lane 0 low; a pixel is FOLDS beats
 // Reference  popshift.hw.stages.Window (bit-exact, cycle-exact)
@@ -22,6 +23,7 @@ module window #(
   parameter int HEIGHT     = 4,
   parameter int WIDTH      = 4,
   parameter int FOLDS      = 1,   // beats of a pixel
+  parameter int GROUPS     = 1,   // divides FOLDS
   parameter int OUT_HEIGHT = 2,
   parameter int OUT_WIDTH  = 2,
   parameter int KERNEL_Y   = 3,
@@ -57,7 +59,7 @@ module window #(
 
   /* verilator lint_off PINCONNECTEMPTY */
   line_buffer #(
-    .BITS(SIMD * X_BITS), .HEIGHT(HEIGHT), .WIDTH(WIDTH), .FOLDS(FOLDS),
+    .BITS(SIMD * X_BITS), .HEIGHT(HEIGHT), .WIDTH(WIDTH), .FOLDS(FOLDS), .GROUPS(GROUPS),
     .OUT_HEIGHT(OUT_HEIGHT), .OUT_WIDTH(OUT_WIDTH), .KERNEL_Y(KERNEL_Y), .KERNEL_X(KERNEL_X),
     .STRIDE_Y(STRIDE_Y), .STRIDE_X(STRIDE_X), .DILATION_Y(DILATION_Y), .DILATION_X(DILATION_X),
     .PAD_TOP(PAD_TOP), .PAD_LEFT(PAD_LEFT), .IS_PADDED(IS_PADDED), .DEPTH(DEPTH),

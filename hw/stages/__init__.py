@@ -5,12 +5,16 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from ..graph import Stage
+from .add import Add
 from .argmax import Argmax
 from .border import Border, zero_padded
+from .concat import Concat
 from .depthwise import Depthwise
+from .fork import Fork
 from .layer import Layer
 from .matvec import MatVec
 from .pool import Pool
+from .split import Split
 from .stream import Fifo, Width
 from .threshold import Threshold
 from .thresholds import Thresholds
@@ -18,13 +22,17 @@ from .window import Window
 
 __all__ = [
     "STAGES",
+    "Add",
     "Argmax",
     "Border",
+    "Concat",
     "Depthwise",
     "Fifo",
+    "Fork",
     "Layer",
     "MatVec",
     "Pool",
+    "Split",
     "Threshold",
     "Thresholds",
     "Width",
@@ -33,11 +41,15 @@ __all__ = [
 ]
 
 _CLASSES: tuple[type[Stage], ...] = (
+    Add,
     Argmax,
+    Concat,
     Depthwise,
     Fifo,
+    Fork,
     MatVec,
     Pool,
+    Split,
     Threshold,
     Width,
     Window,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +46,11 @@ class Argmax(Stage):
         if self.input_dtype.encoding is Encoding.BIPOLAR:
             raise GraphError(f"{self.name}: argmax takes integers, not BIPOLAR")
         check_fold(self, "pe", "classes", self.classes)
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Classes."""
+        return {"pe": self.classes}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:

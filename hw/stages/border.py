@@ -84,7 +84,7 @@ def zero_padded(
         Thresholds on the accumulators, those of one class after those of another, and the classes.
     """
     rows, columns = lines.out_shape
-    outside = lines.is_padding[..., 0].astype(bool)
+    outside = lines.is_padding[:, :, 0, :, :, 0].astype(bool)
     # A tap is in the padding because of its row or because of its column.
     padded_rows = outside.all(axis=(1, 3))
     padded_columns = outside.all(axis=(0, 2))
@@ -105,7 +105,7 @@ def zero_padded(
     shifted = replace(
         thresholds,
         levels=levels.reshape(-1, thresholds.steps),
-        is_rising=np.tile(thresholds.is_rising, border.classes),
+        is_rising=np.concatenate([thresholds.is_rising] * border.classes),
     )
     return shifted, border
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import IntArray
+from ..errors import GraphError
 from ..graph import StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
@@ -23,36 +25,56 @@ from .thresholds import Thresholds
 class Depthwise(Layer):
     """Depthwise convolution of a window stream, ``pe`` channels of one tap a cycle.
 
+    Each channel has ``multiplier`` neurons, which see it alone.
+
     A window comes in the order (tap, channel), so every fold of ``pe`` channels has an accumulator.
     The beats of the last tap yield the results. See ``Layer`` for the fields that every layer has.
 
     Attributes:
-        weights: Integers, shape ``(channels, taps)``.
+        weights: Integers, shape ``(channels * multiplier, taps)``, those of channel 0 first.
+        multiplier: Neurons of a channel.
         leading: Dimensions before the window, ``(OH, OW)``.
         pe: Channels per cycle; divides the channels.
 
     Raises:
         FoldingError: ``pe`` does not divide the channels.
         DatatypeError: The kernel does not take these inputs or weights.
-        GraphError: Unknown kernel, or thresholds for another number of channels.
+        GraphError: Unknown kernel, thresholds for another number of neurons, or a multiplier that
+            does not divide the neurons.
     """
 
     kind: ClassVar[str] = "depthwise"
     axes: ClassVar[tuple[str, str]] = ("channels", "taps")
 
+    multiplier: int = 1
+
     def _check_folds(self) -> None:
+        if self.multiplier < 1 or self.neurons % self.multiplier:
+            raise GraphError(
+                f"{self.name}: multiplier={self.multiplier} must divide {self.neurons} neurons"
+            )
         check_fold(self, "pe", "channels", self.channels)
         super()._check_folds()
 
     @property
     def channels(self) -> int:
-        """Channels of the window and of the result."""
-        return self.neurons
+        """Channels of the window."""
+        return self.neurons // self.multiplier
+
+    @property
+    def lanes(self) -> int:
+        """Neurons per cycle."""
+        return self.pe * self.multiplier
 
     @property
     def taps(self) -> int:
         """Elements of a channel in a window."""
         return self.synapses
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels."""
+        return {"pe": self.channels}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -62,16 +84,16 @@ class Depthwise(Layer):
 
     @property
     def output_types(self) -> tuple[StreamType, ...]:
-        """Accumulators or results of each channel, ``pe`` lanes."""
-        shape = (*self.leading, self.channels)
-        return (StreamType(dtype=self.output_dtype, shape=shape, lanes=self.pe),)
+        """Accumulators or results of each neuron, those of ``pe`` channels a beat."""
+        shape = (*self.leading, self.neurons)
+        return (StreamType(dtype=self.output_dtype, shape=shape, lanes=self.lanes),)
 
     def accumulators(self, x: IntArray) -> IntArray:
-        """Return the integers before the thresholds, ``(images, *leading, channels)``."""
+        """Return the integers before the thresholds, ``(images, *leading, neurons)``."""
         windows = x.reshape(*x.shape[:-1], self.taps, self.channels)
         sums = [
-            self.arithmetic.accumulate(windows[..., c], self.weights[c : c + 1])
-            for c in range(self.channels)
+            self.arithmetic.accumulate(windows[..., channel], weights)
+            for channel, weights in enumerate(np.split(self.weights, self.channels))
         ]
         return np.concatenate(sums, axis=-1)
 
@@ -100,9 +122,10 @@ class Depthwise(Layer):
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> Depthwise:
-        """Up to 9 taps and 4 folds, either kernel, with or without thresholds."""
-        pe = int(rng.integers(1, 5))
-        shape = (pe * int(rng.integers(1, 5)), int(rng.integers(1, 10)))
+        """Up to 9 taps, 4 folds and 3 neurons a channel, with or without thresholds."""
+        pe, multiplier = int(rng.integers(1, 5)), int(rng.choice([1, 1, 2, 3]))
+        channels, taps = pe * int(rng.integers(1, 5)), int(rng.integers(1, 10))
+        shape = (channels * multiplier, taps)
         kernel = str(rng.choice(sorted(KERNELS)))
         input_dtype, weights = KERNELS[kernel].random(shape, rng)
         stage = cls(
@@ -112,19 +135,21 @@ class Depthwise(Layer):
             weights=weights,
             input_dtype=input_dtype,
             kernel=kernel,
+            multiplier=multiplier,
             leading=((), (2, 3))[rng.integers(0, 2)],
             pe=pe,
         )
         if rng.random() < 1 / 3:
             return stage
-        samples = stage.accumulators(input_dtype.random((16, shape[0] * shape[1]), rng))
+        samples = stage.accumulators(input_dtype.random((16, channels * taps), rng))
         return stage.with_(thresholds=Thresholds.random(samples, rng))
 
     def stimulus(self, images: int, rng: np.random.Generator) -> tuple[IntArray, ...]:
         """Every second image drives all channels to their greatest or least accumulators."""
         (x,) = super().stimulus(images, rng)
         low, high = self.input_dtype.min, self.input_dtype.max
-        greatest = np.where(self.weights.T > 0, high, low).reshape(-1)
+        first = self.weights[:: self.multiplier]
+        greatest = np.where(first.T > 0, high, low).reshape(-1)
         for image in range(0, images, 2):
             x[image] = greatest if image % 4 else low + high - greatest
         return (x,)
@@ -135,7 +160,7 @@ class Depthwise(Layer):
             return self.locate_level(word, bit)
         tap, fold = divmod(word, self.neuron_folds)
         lane, _ = self.locate_weight(bit, 1)
-        return f"channel {fold * self.pe + lane}, weight {tap}"
+        return f"channel {fold * self.lanes + lane}, weight {tap}"
 
     def cost(self) -> Cost:
         """Control, weight memory, kernels, accumulators, thresholds, output buffer."""
@@ -146,21 +171,22 @@ class Depthwise(Layer):
         total += cost.register(self.input_types[0].width_bits + 2 * cycles + cycles * address)
         total += Cost(lut=6, ff=cycles + 1)
         total += self.products_cost(words, 1, dots=self.pe)
-        bits = self.pe * self.accumulator_dtype.bits
+        bits = self.lanes * self.accumulator_dtype.bits
         # A LUT a bit before the adder, which starts a sum from 0.
-        total += cost.adder(self.accumulator_dtype.bits).times(self.pe) + Cost(lut=bits, ff=bits)
+        total += cost.adder(self.accumulator_dtype.bits).times(self.lanes) + Cost(lut=bits, ff=bits)
         total += cost.lut_ram(folds, bits) if folds > 1 else cost.register(bits)
         return total + self.end_cost(self._capacity)
 
     def module(self) -> Module:
         """``depthwise.sv``; weight word ``tap * neuron_folds + fold``."""
-        words = np.ascontiguousarray(self.weights.T).reshape(-1, self.pe)
+        words = np.ascontiguousarray(self.weights.T).reshape(-1, self.lanes)
         weights = self.weight_memory(words, 1)
         return Module(
             name="depthwise",
             parameters={
                 "TAPS": self.taps,
                 "CHANNELS": self.channels,
+                "MULTIPLIER": self.multiplier,
                 "CAPACITY": self._capacity,
                 "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weights.width_bits)),
                 **self.parameters(1),

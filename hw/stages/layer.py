@@ -87,9 +87,14 @@ class Layer(Stage):
         return int(self.weights.shape[1])
 
     @property
+    def lanes(self) -> int:
+        """Neurons per cycle."""
+        return self.pe
+
+    @property
     def neuron_folds(self) -> int:
         """Beats out per vector."""
-        return self.neurons // self.pe
+        return self.neurons // self.lanes
 
     @property
     def borders(self) -> int:
@@ -169,14 +174,14 @@ class Layer(Stage):
             "OUT_BITS": self.output_dtype.bits,
         }
         if self.thresholds is not None:
-            parameters |= self.thresholds.parameters(*self.accumulator_range, self.pe)
+            parameters |= self.thresholds.parameters(*self.accumulator_range, self.lanes)
         return parameters
 
     def weight_memory(self, words: IntArray, simd: int) -> MemoryImage:
         """Return the weight memory.
 
         Args:
-            words: Weights in the order of the memory, shape ``(words, pe * simd)``.
+            words: Weights in the order of the memory, shape ``(words, lanes * simd)``.
             simd: Synapses of a neuron in a word.
         """
         lanes = words.reshape(len(words), -1, simd)
@@ -191,7 +196,7 @@ class Layer(Stage):
         """Return the level memory where there are thresholds."""
         if self.thresholds is None:
             return {}
-        return {"LEVELS_FILE": self.thresholds.memory(*self.accumulator_range, self.pe)}
+        return {"LEVELS_FILE": self.thresholds.memory(*self.accumulator_range, self.lanes)}
 
     def locate_weight(self, bit: int, simd: int) -> tuple[int, int]:
         """Return lane of the neurons and lane of the synapses that a bit of a weight word is of."""
@@ -200,7 +205,7 @@ class Layer(Stage):
     def locate_level(self, word: int, bit: int) -> str:
         """Return what a bit of LEVELS_FILE stands for."""
         assert self.thresholds is not None
-        return self.thresholds.locate(*self.accumulator_range, self.pe, word, bit)
+        return self.thresholds.locate(*self.accumulator_range, self.lanes, word, bit)
 
     def products_cost(self, words: int, simd: int, *, dots: int = 1) -> Cost:
         """Return the cost of the weight memory with its registers, and of the products.
@@ -210,17 +215,17 @@ class Layer(Stage):
             simd: Products of each sum.
             dots: Vectors that are multiplied side by side, each with as many of the neurons.
         """
-        width = self.pe * simd * self.weight_dtype.bits
+        width = self.lanes * simd * self.weight_dtype.bits
         is_block = cost.is_block_rom(words, width)
         total = cost.memory(words, width)
         total += cost.register(width if is_block else cost.distinct_bits(words, width))
-        kernel = self.arithmetic.cost(self.input_dtype, self.weight_dtype, simd, self.pe // dots)
+        kernel = self.arithmetic.cost(self.input_dtype, self.weight_dtype, simd, self.lanes // dots)
         return total + kernel.times(dots)
 
     def end_cost(self, capacity: int) -> Cost:
         """Return the cost of ``neuron_end.sv`` with an output buffer of ``capacity`` beats."""
-        total = cost.credit_buffer(capacity, self.pe * self.output_dtype.bits)
+        total = cost.credit_buffer(capacity, self.lanes * self.output_dtype.bits)
         if self.thresholds is None:
             return total
         words = self.neuron_folds * self.borders
-        return total + self.thresholds.cost(*self.accumulator_range, self.pe, words)
+        return total + self.thresholds.cost(*self.accumulator_range, self.lanes, words)

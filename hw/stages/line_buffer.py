@@ -21,8 +21,9 @@ WRITE_LATENCY = 1
 class LineBuffer:
     """Image in raster order in, windows out, in words of some channels of one pixel.
 
-    A pixel is ``folds`` words. Words are read in the order (oy, ox, ky, kx, fold); one that lies in
-    the padding takes its turn but is not read; an image is begun when its first word is there.
+    A pixel is ``folds`` words, some for each group of channels. Words are read in the order (oy,
+    ox, group, ky, kx, fold); one that lies in the padding takes its turn but is not read; an image
+    is begun when its first word is there.
     After each window the words before the next window of the row are freed, after each row those of
     the rows above the next one.
 
@@ -34,11 +35,13 @@ class LineBuffer:
         stride: Rows and columns between windows.
         dilation: Rows and columns between taps of a window.
         padding: Rows and columns around the image: top, left, bottom, right.
+        groups: Groups of channels, each of as many words of a pixel.
         depth: Words held; None for the fewest that give the full rate.
 
     Raises:
-        GraphError: ``depth`` is too small, a number is out of range, a window is larger than the
-            padded image, or one may lie in the padding altogether.
+        GraphError: ``depth`` is too small, a number is out of range, the groups do not divide the
+            words of a pixel, a window is larger than the padded image, or one may lie in the
+            padding altogether.
     """
 
     height: int
@@ -48,12 +51,15 @@ class LineBuffer:
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
     depth: int | None = None
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.width, self.folds, *self.kernel, *self.stride, *self.dilation)
         if min(sizes) < 1 or min(self.padding) < 0:
             raise GraphError(f"sizes must be >= 1 and padding >= 0, got {self}")
+        if self.groups < 1 or self.folds % self.groups:
+            raise GraphError(f"groups={self.groups} must divide folds={self.folds}")
         top, left, bottom, right = self.padding
         rows, columns = self.extent
         if rows > self.height + top + bottom or columns > self.width + left + right:
@@ -91,13 +97,16 @@ class LineBuffer:
 
     @cached_property
     def positions(self) -> IntArray:
-        """Word of each read, shape ``(OH, OW, KH, KW, folds)``; outside the image it is no word."""
+        """Word of each read, shape ``(OH, OW, groups, KH, KW, folds / groups)``.
+
+        Outside the image it is no word.
+        """
         iy, ix, fold = self._coordinates()
         return (iy * self.width + ix) * self.folds + fold
 
     @cached_property
     def is_padding(self) -> IntArray:
-        """1 where a read lies in the padding, shape ``(OH, OW, KH, KW, 1)``."""
+        """1 where a read lies in the padding, shape ``(OH, OW, 1, KH, KW, 1)``."""
         iy, ix, _ = self._coordinates()
         outside = (iy < 0) | (iy >= self.height) | (ix < 0) | (ix >= self.width)
         return outside.astype(np.int64)
@@ -105,10 +114,11 @@ class LineBuffer:
     def _coordinates(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return row, column and fold of each read, to be broadcast."""
         (rows, columns), (high, wide) = self.out_shape, self.kernel
-        oy, ox, ky, kx, fold = np.ogrid[:rows, :columns, :high, :wide, : self.folds]
+        size = self.folds // self.groups
+        oy, ox, group, ky, kx, fold = np.ogrid[:rows, :columns, : self.groups, :high, :wide, :size]
         iy = oy * self.stride[0] - self.padding[0] + ky * self.dilation[0]
         ix = ox * self.stride[1] - self.padding[1] + kx * self.dilation[1]
-        return iy, ix, fold
+        return iy, ix, group * size + fold
 
     @cached_property
     def needs(self) -> IntArray:
@@ -201,16 +211,24 @@ class LineBuffer:
         )
 
     def windows(self, x: IntArray) -> IntArray:
-        """Return views ``(images, OH, OW, KH, KW, C)`` of padded images ``(images, H', W', C)``."""
+        """Return views ``(images, OH, OW, KH, KW, C)`` of padded images ``(images, H', W', C)``.
+
+        Groups make no difference: the channels are the last axis.
+        """
         view = np.lib.stride_tricks.sliding_window_view(x, self.extent, axis=(1, 2))
         view = view[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :]
         return view[..., :: self.dilation[1]].transpose(0, 1, 2, 4, 5, 3)
 
     @classmethod
-    def random(cls, rng: np.random.Generator, *, is_dilated: bool = True) -> LineBuffer:
-        """Return a small random geometry: images up to 8 x 8, kernels up to 4 x 4."""
+    def random(cls, rng: np.random.Generator, *, is_pool: bool = False) -> LineBuffer:
+        """Return a small random geometry: images up to 8 x 8, kernels up to 4 x 4.
+
+        Args:
+            rng: Source of randomness.
+            is_pool: Whether there are neither dilation nor groups.
+        """
         while True:
-            extras = rng.random(3) < (0.5, 0.3 * is_dilated, 0.5)
+            extras = rng.random(3) < (0.5, 0.0 if is_pool else 0.3, 0.5)
             kernel = rng.integers(1, 5, 2)
             stride = rng.integers(1, 4, 2) if extras[0] else np.ones(2, np.int64)
             dilation = rng.integers(1, 4, 2) if extras[1] else np.ones(2, np.int64)
@@ -220,10 +238,12 @@ class LineBuffer:
             high, wide = np.array([height, width]) + padding[:2] + padding[2:]
             if extent[0] <= high and extent[1] <= wide:
                 break
+        groups = 1 if is_pool else int(rng.choice([1, 1, 2, 3]))
         lines = cls(
             height=int(height),
             width=int(width),
-            folds=int(rng.choice([1, 1, 2, 3])),
+            folds=groups * int(rng.choice([1, 1, 2, 3])),
+            groups=groups,
             kernel=(int(kernel[0]), int(kernel[1])),
             stride=(int(stride[0]), int(stride[1])),
             dilation=(int(dilation[0]), int(dilation[1])),
@@ -235,7 +255,7 @@ class LineBuffer:
 
     def cost(self, width_bits: int) -> Cost:
         """Return the cost of the memory, the counters and the steps of words of ``width_bits``."""
-        sizes = (*self.kernel, *self.out_shape, self.folds)
+        sizes = (*self.kernel, *self.out_shape, self.folds // self.groups, self.groups)
         counters = [size.bit_length() for size in sizes]
         if any(self.padding):
             counters += [self.height.bit_length() + 1, self.width.bit_length() + 1]

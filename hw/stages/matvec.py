@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,17 +28,21 @@ from .thresholds import Thresholds
 class MatVec(Layer):
     """Matrix-vector product, folded over ``simd`` synapses and ``pe`` neurons a cycle.
 
+    With groups, a vector is one part after the other, and each part is multiplied by the weights of
+    its own neurons, group by group.
+
     Neuron fold ``nf`` holds neurons ``nf * pe`` to ``nf * pe + pe - 1``, synapse fold ``sf`` alike.
-    The vector is read while the first neuron fold is computed and replayed for the others; each
-    neuron fold takes ``MW / simd`` cycles and yields one beat of ``pe`` neurons. See ``Layer`` for
-    the fields that every layer has.
+    The vector is read while the first neuron fold of a group is computed and replayed for its
+    others; each neuron fold takes ``MW / simd`` cycles and yields one beat of ``pe`` neurons. See
+    ``Layer`` for the fields that every layer has.
 
     Attributes:
-        weights: Integers, shape ``(MH, MW)``: neurons, synapses.
+        weights: Integers, shape ``(MH, MW)``: neurons of all groups, synapses of one neuron.
+        groups: Groups of neurons, each of which sees MW elements of the vector of its own.
         border: Classes of positions with thresholds of their own, or None. ``leading`` is then
             (rows, columns), and ``thresholds`` has MH channels for each class, class 0 first.
         simd: Synapses per cycle; divides MW.
-        pe: Neurons per cycle; divides MH.
+        pe: Neurons per cycle; divides the neurons of a group.
 
     Raises:
         FoldingError: ``simd`` or ``pe`` does not divide its dimension.
@@ -49,12 +54,16 @@ class MatVec(Layer):
     kind: ClassVar[str] = "matvec"
     axes: ClassVar[tuple[str, str]] = ("MH", "MW")
 
+    groups: int = 1
     border: Border | None = None
     simd: int = 1
 
     def _check_folds(self) -> None:
         check_fold(self, "simd", "MW", self.synapses)
-        check_fold(self, "pe", "MH", self.neurons)
+        if self.groups < 1 or self.neurons % self.groups:
+            raise GraphError(f"{self.name}: groups={self.groups} must divide MH={self.neurons}")
+        of = "MH" if self.groups == 1 else "MH / groups"
+        check_fold(self, "pe", of, self.neurons // self.groups)
         if self.border is not None and self.thresholds is None:
             raise GraphError(f"{self.name}: a border needs thresholds")
         if self.border is not None and self.border.map.shape != self.leading:
@@ -75,9 +84,14 @@ class MatVec(Layer):
         return self.synapses // self.simd
 
     @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Neurons of a group and synapses."""
+        return {"pe": self.neurons // self.groups, "simd": self.synapses}
+
+    @property
     def input_types(self) -> tuple[StreamType, ...]:
-        """Vectors of MW synapses, ``simd`` lanes."""
-        shape = (*self.leading, self.synapses)
+        """Vectors of MW synapses for each group, ``simd`` lanes."""
+        shape = (*self.leading, self.groups * self.synapses)
         return (StreamType(dtype=self.input_dtype, shape=shape, lanes=self.simd),)
 
     @property
@@ -88,7 +102,10 @@ class MatVec(Layer):
 
     def accumulators(self, x: IntArray) -> IntArray:
         """Return the integers before the thresholds, ``(images, *leading, MH)``."""
-        return self.arithmetic.accumulate(x, self.weights)
+        parts = np.split(x, self.groups, axis=-1)
+        weights = np.split(self.weights, self.groups)
+        sums = map(self.arithmetic.accumulate, parts, weights)
+        return np.concatenate(list(sums), axis=-1)
 
     def execute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         """Return accumulators, through the thresholds where there are some."""
@@ -101,8 +118,8 @@ class MatVec(Layer):
         return (self.border.execute(self.thresholds, sums),)
 
     def schedule(self) -> Schedule:
-        """``neuron_folds x synapse_folds`` operations; see the class for which beats they move."""
-        operations = self.neuron_folds * self.synapse_folds
+        """An operation for each neuron and synapse fold of a group; see the class."""
+        operations = self.neuron_folds // self.groups * self.synapse_folds
         last_of_fold = slice(self.synapse_folds - 1, None, self.synapse_folds)
         thread = Thread(
             consumes={"s_axis": table(operations, slice(0, self.synapse_folds))},
@@ -113,9 +130,11 @@ class MatVec(Layer):
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> MatVec:
-        """Up to 5 x 6 folds, either kernel, with or without thresholds and borders."""
+        """Up to 5 x 9 folds, any kernel, with or without groups, thresholds and borders."""
         simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 5))
-        shape = (pe * int(rng.integers(1, 7)), simd * int(rng.integers(1, 6)))
+        groups = int(rng.choice([1, 1, 2, 3]))
+        folds = int(rng.integers(1, 7 if groups == 1 else 4))
+        shape = (groups * pe * folds, simd * int(rng.integers(1, 6)))
         kernel = str(rng.choice(sorted(KERNELS)))
         input_dtype, weights = KERNELS[kernel].random(shape, rng)
         stage = cls(
@@ -125,13 +144,14 @@ class MatVec(Layer):
             weights=weights,
             input_dtype=input_dtype,
             kernel=kernel,
+            groups=groups,
             leading=((), (3,))[rng.integers(0, 2)],
             simd=simd,
             pe=pe,
         )
         if rng.random() < 1 / 3:
             return stage
-        samples = stage.accumulators(input_dtype.random((16, stage.synapses), rng))
+        samples = stage.accumulators(input_dtype.random((16, groups * stage.synapses), rng))
         if rng.random() < 2 / 3:
             return stage.with_(thresholds=Thresholds.random(samples, rng))
         border = random_border(rng)
@@ -147,7 +167,7 @@ class MatVec(Layer):
         low, high = self.input_dtype.min, self.input_dtype.max
         for image in range(0, images, 2):
             row = self.weights[rng.integers(0, self.neurons)]
-            greatest = np.where(row > 0, high, low)
+            greatest = np.tile(np.where(row > 0, high, low), self.groups)
             x[image] = greatest if image % 4 else low + high - greatest
         return (x,)
 
@@ -183,11 +203,14 @@ class MatVec(Layer):
 
     def _control_cost(self) -> Cost:
         """Counters of folds and words, valid and last bits, addresses of levels."""
-        total = cost.counter(self.synapse_folds) + cost.counter(self.neuron_folds)
+        folds = self.neuron_folds // self.groups
+        total = cost.counter(self.synapse_folds) + cost.counter(folds)
         cycles = 2 + self.arithmetic.cycles(self.simd)
         if self.synapse_folds > 1:
             total += cost.register(cycles)
         is_power = self.synapse_folds.bit_count() == 1
+        if self.groups > 1 and (is_power or self.thresholds is not None):
+            total += cost.counter(self.neuron_folds)
         if self.neuron_folds > 1 and not is_power:
             total += cost.counter(self.neuron_folds * self.synapse_folds)
         if self.thresholds is not None:
@@ -203,7 +226,7 @@ class MatVec(Layer):
         """A register, and the memory that replays the vector."""
         beat_bits = self.simd * self.input_dtype.bits
         total = cost.register(beat_bits)
-        if self.neuron_folds > 1:
+        if self.neuron_folds > self.groups:
             total += cost.lut_ram(self.synapse_folds, beat_bits) + Cost(lut=beat_bits)
         return total
 
@@ -216,6 +239,7 @@ class MatVec(Layer):
         parameters: dict[str, int | str] = {
             "MW": self.synapses,
             "MH": self.neurons,
+            "GROUPS": self.groups,
             "SIMD": self.simd,
             "CAPACITY": self._capacity,
             "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weights.width_bits)),

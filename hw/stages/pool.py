@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -97,6 +98,11 @@ class Pool(Stage):
         return self.lines.folds * (1 if self.is_overlapping else self.lines.out_shape[1])
 
     @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels."""
+        return {"pe": self.channels}
+
+    @property
     def input_types(self) -> tuple[StreamType, ...]:
         """The image, ``pe`` lanes."""
         shape = (self.height, self.width, self.channels)
@@ -157,7 +163,7 @@ class Pool(Stage):
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> Pool:
         """Images up to 8 x 8, kernels up to 4 x 4, overlapping or not, padding in half of them."""
-        lines = LineBuffer.random(rng, is_dilated=False)
+        lines = LineBuffer.random(rng, is_pool=True)
         stride = lines.stride
         if rng.random() < 1 / 2:
             gaps = rng.integers(0, 2, 2)

@@ -70,7 +70,7 @@ class Fifo(Stage):
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> Fifo:
         """Depth 1 to 9, or enough for block RAM."""
-        kind = _random_type(rng, lanes=int(rng.integers(1, 5)))
+        kind = random_type(rng, lanes=int(rng.integers(1, 5)))
         depth = int(rng.integers(1, 10))
         if rng.random() < 1 / 3:
             depth = int(rng.integers(33, 50)) + 1024 // kind.width_bits
@@ -164,7 +164,7 @@ class Width(Stage):
         narrow = int(rng.integers(1, 4))
         wide = narrow * int(rng.integers(2, 7))
         before, after = ((narrow, wide), (wide, narrow))[rng.integers(0, 2)]
-        kind = _random_type(rng, lanes=wide).with_lanes(before)
+        kind = random_type(rng, lanes=wide).with_lanes(before)
         return cls(
             name=name, inputs=(f"{name}_x0",), outputs=(f"{name}_y0",), type=kind, lanes=after
         )
@@ -190,7 +190,7 @@ class Width(Stage):
         )
 
 
-def _random_type(rng: np.random.Generator, *, lanes: int) -> StreamType:
+def random_type(rng: np.random.Generator, *, lanes: int) -> StreamType:
     """Return a stream of 1 to 8 beats of ``lanes`` elements, up to 6 bits each."""
     dtype = (BIPOLAR, signed(int(rng.integers(1, 7))))[rng.integers(0, 2)]
     channels = lanes * int(rng.integers(1, 5))

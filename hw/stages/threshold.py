@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import DataType, Encoding, IntArray, signed, unsigned
-from ..errors import GraphError
+from ..dtypes import BIPOLAR, DataType, Encoding, IntArray, signed, unsigned
 from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
@@ -44,9 +44,12 @@ class Threshold(Stage):
 
     def __post_init__(self) -> None:
         check_ends(self)
-        if self.input_dtype.encoding is Encoding.BIPOLAR:
-            raise GraphError(f"{self.name}: thresholds take integers, not BIPOLAR")
         check_fold(self, "pe", "channels", self.thresholds.channels)
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels."""
+        return {"pe": self.thresholds.channels}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -76,9 +79,11 @@ class Threshold(Stage):
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> Threshold:
-        """1 to 24 channels, any integer input up to 9 bits."""
+        """1 to 24 channels, any integer input up to 9 bits, or bits."""
         pe, folds = int(rng.integers(1, 5)), int(rng.integers(1, 7))
         dtype = (unsigned, signed)[rng.integers(0, 2)](int(rng.integers(1, 10)))
+        if rng.random() < 1 / 6:
+            dtype = BIPOLAR
         samples = dtype.random((16, pe * folds), rng)
         return cls(
             name=name,
@@ -90,22 +95,32 @@ class Threshold(Stage):
             pe=pe,
         )
 
+    @property
+    def coded(self) -> tuple[Thresholds, int, int]:
+        """Thresholds on the code of an input, and the least and greatest code.
+
+        The codes 0 and 1 of BIPOLAR are reached where -1 and 1 reach a level.
+        """
+        if self.input_dtype != BIPOLAR:
+            return self.thresholds, self.input_dtype.min, self.input_dtype.max
+        return replace(self.thresholds, levels=(self.thresholds.levels + 2) // 2), 0, 1
+
     def locate(self, parameter: str, word: int, bit: int) -> str:
         """Return the channel and level of a bit of LEVELS_FILE."""
-        low, high = self.input_dtype.min, self.input_dtype.max
-        return self.thresholds.locate(low, high, self.pe, word, bit)
+        thresholds, low, high = self.coded
+        return thresholds.locate(low, high, self.pe, word, bit)
 
     def cost(self) -> Cost:
         """Counter, two registers, level memory, staircases, the output buffer."""
-        low, high = self.input_dtype.min, self.input_dtype.max
-        folds = self.thresholds.channels // self.pe
+        thresholds, low, high = self.coded
+        folds = thresholds.channels // self.pe
         total = cost.counter(folds) + cost.register(2 * self.pe * self.input_dtype.bits + 2)
-        total += self.thresholds.cost(low, high, self.pe, folds)
+        total += thresholds.cost(low, high, self.pe, folds)
         return total + cost.credit_buffer(LATENCY + 1, self.pe * self.thresholds.dtype.bits)
 
     def module(self) -> Module:
         """``threshold.sv``."""
-        low, high = self.input_dtype.min, self.input_dtype.max
+        thresholds, low, high = self.coded
         return Module(
             name="threshold",
             parameters={
@@ -114,8 +129,8 @@ class Threshold(Stage):
                 "X_BITS": self.input_dtype.bits,
                 "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
                 "OUT_BITS": self.thresholds.dtype.bits,
-                **self.thresholds.parameters(low, high, self.pe),
+                **thresholds.parameters(low, high, self.pe),
             },
-            memories={"LEVELS_FILE": self.thresholds.memory(low, high, self.pe)},
+            memories={"LEVELS_FILE": thresholds.memory(low, high, self.pe)},
             sources=("neuron_end", "staircase", "credit_buffer"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +20,20 @@ from ..packing import Bytes, pack_words
 class Thresholds:
     """Per channel, a staircase from an integer to an integer.
 
-    A rising channel yields ``base + sum_j (x >= levels[c, j])``, a falling one
-    ``base + sum_j (x < levels[c, j])``; for BIPOLAR results the sum is 0 or 1 and stands for -1, +1
-    (``base`` is then 0). BatchNorm with positive gamma rises, with negative gamma falls; gamma = 0
-    or a dead channel is a level outside the range of ``x``.
+    A rising step adds ``x >= levels[c, j]``, a falling one ``x < levels[c, j]``, both to ``base``.
+    The low bits of the sum are the code of the result: a BIPOLAR result is +1 where the sum is odd,
+    so with n levels it changes its sign n times.
+
+    BatchNorm with positive gamma rises, with negative gamma falls; gamma = 0 or a dead channel is a
+    level outside the range of ``x``. A function that is not monotone has steps of both directions.
 
     Attributes:
         levels: Ascending along the last axis, shape ``(channels, steps)``.
-        is_rising: Direction of each channel, shape ``(channels,)``.
-        base: Smallest result; 0 for BIPOLAR.
-        dtype: Datatype of the result; holds ``base`` to ``base + steps``.
+        is_rising: Direction of each channel, shape ``(channels,)``, or of each of its steps,
+            ``(channels, steps)``, where they differ.
+        base: What the steps are added to.
+        dtype: Datatype of the result; where channels have one direction, it holds every sum or is
+            BIPOLAR.
 
     Raises:
         GraphError: Shapes differ, levels descend, or the result leaves ``dtype``.
@@ -42,30 +47,27 @@ class Thresholds:
     def __post_init__(self) -> None:
         levels = np.array(self.levels, np.int64, order="C")
         rising = np.array(self.is_rising, np.bool_)
-        if levels.ndim != 2 or levels.shape[1] < 1 or rising.shape != levels.shape[:1]:
+        is_fitting = rising.shape in (levels.shape[:1], levels.shape)
+        if levels.ndim != 2 or levels.shape[1] < 1 or not is_fitting:
             raise GraphError(
                 f"thresholds: levels {levels.shape} must be (channels, steps) and "
-                f"is_rising {rising.shape} (channels,)"
+                f"is_rising {rising.shape} (channels,) or the same"
             )
         if (np.diff(levels, axis=1) < 0).any():
             channel = int(np.argwhere(np.diff(levels, axis=1) < 0)[0, 0])
             raise GraphError(
                 f"thresholds: levels of channel {channel} must ascend: {levels[channel]}"
             )
-        top = self.base + levels.shape[1]
-        is_inside = (
-            (self.base, top) == (0, 1)
-            if self.dtype == BIPOLAR
-            else self.dtype.min <= self.base and top <= self.dtype.max
-        )
-        if not is_inside:
-            raise GraphError(
-                f"thresholds: results {self.base} to {top} are not in {self.dtype.name}"
-            )
+        if rising.ndim == 2 and (rising == rising[:, :1]).all():
+            rising = rising[:, 0].copy()
         for array in (levels, rising):
             array.setflags(write=False)
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "is_rising", rising)
+        low, high = self.base, self.base + self.steps
+        is_inside = self.dtype.min <= low and high <= self.dtype.max
+        if not is_inside and self.directions == 1 and self.dtype != BIPOLAR:
+            raise GraphError(f"thresholds: results {low} to {high} are not in {self.dtype.name}")
 
     @classmethod
     def random(cls, samples: IntArray, rng: np.random.Generator) -> Thresholds:
@@ -83,10 +85,12 @@ class Thresholds:
         extreme = rng.random(channels) < 1 / 8
         levels[extreme] = np.where(rng.random() < 1 / 2, samples.min() - 9, samples.max() + 9)
         rising = np.asarray(rng.integers(0, 2, channels), np.bool_)
+        if rng.random() < 1 / 3:
+            rising = np.asarray(rng.integers(0, 2, shape), np.bool_)
         base = int(rng.integers(-2, 3))
         dtype = smallest_for(base, base + steps)
-        if steps == 1 and rng.random() < 2 / 3:
-            base, dtype = 0, BIPOLAR
+        if rng.random() < (2 / 3 if steps == 1 else 1 / 5):
+            dtype = BIPOLAR
         return cls(levels=np.sort(levels, axis=1), is_rising=rising, base=base, dtype=dtype)
 
     @property
@@ -99,6 +103,26 @@ class Thresholds:
         """Number of levels of a channel."""
         return int(self.levels.shape[1])
 
+    @property
+    def directions(self) -> int:
+        """Directions of a channel: one for all its steps, or one for each."""
+        return 1 if self.is_rising.ndim == 1 else self.steps
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether every channel goes one way: it has one direction, and a bit changes once."""
+        return self.directions == 1 and (self.dtype != BIPOLAR or (self.steps, self.base) == (1, 0))
+
+    @cached_property
+    def results(self) -> tuple[int, int]:
+        """Least and greatest result, at any integer."""
+        if self.directions == 1:
+            ends = (self.base, self.base + self.steps)
+            return (-1, 1) if self.dtype == BIPOLAR else ends
+        at_levels = self.execute(self.levels.T)
+        first = self.execute(self.levels[:, 0] - 1)
+        return int(min(first.min(), at_levels.min())), int(max(first.max(), at_levels.max()))
+
     def part(self, index: int, parts: int) -> Thresholds:
         """Return those of an equal part of the channels."""
         size = self.channels // parts
@@ -107,11 +131,12 @@ class Thresholds:
 
     def execute(self, x: IntArray) -> IntArray:
         """Return the results for integers ``(..., channels)``, same shape."""
-        count = np.zeros(x.shape, np.int64)
+        total = np.full(x.shape, self.base, np.int64)
         for j in range(self.steps):
-            count += x >= self.levels[:, j]
-        count = np.where(self.is_rising, count, self.steps - count)
-        return 2 * count - 1 if self.dtype == BIPOLAR else self.base + count
+            is_rising = self.is_rising if self.directions == 1 else self.is_rising[:, j]
+            total += (x >= self.levels[:, j]) == is_rising
+        mask = np.uint64((1 << self.dtype.bits) - 1)
+        return self.dtype.from_codes(total.view(np.uint64) & mask)
 
     def level_dtype(self, low: int, high: int) -> DataType:
         """Return the datatype of stored levels when ``x`` is in ``low`` to ``high``.
@@ -126,12 +151,14 @@ class Thresholds:
         level_bits = self.level_dtype(low, high).bits
         lane, rest = divmod(bit, self.steps * level_bits)
         if lane >= pe:
-            return f"channel {word * pe + bit - pe * self.steps * level_bits}, direction"
+            lane, step = divmod(bit - pe * self.steps * level_bits, self.directions)
+            of = "" if self.directions == 1 else f" of threshold {step}"
+            return f"channel {word * pe + lane}, direction{of}"
         return f"channel {word * pe + lane}, threshold {rest // level_bits}"
 
     def word_bits(self, low: int, high: int, pe: int) -> int:
         """Return the width of a word of :meth:`image`."""
-        return pe * (self.steps * self.level_dtype(low, high).bits + 1)
+        return pe * (self.steps * self.level_dtype(low, high).bits + self.directions)
 
     def cost(self, low: int, high: int, pe: int, words: int) -> Cost:
         """Return the cost of levels and comparisons of ``pe`` lanes, as ``neuron_end.sv`` has them.
@@ -157,6 +184,7 @@ class Thresholds:
         words = self.channels // pe
         return {
             "STEPS": self.steps,
+            "DIRECTIONS": self.directions,
             "LEVEL_BITS": self.level_dtype(low, high).bits,
             "BASE": self.base,
             "LEVELS_BLOCK": int(cost.is_block_rom(words, self.word_bits(low, high, pe))),
@@ -170,13 +198,13 @@ class Thresholds:
     def image(self, low: int, high: int, pe: int) -> tuple[Bytes, int]:
         """Return memory words and their width in bits, one word per fold of ``pe`` channels.
 
-        From the low bits: the levels of lane 0 (level 0 first), of lane 1, ..., then one bit per
-        lane that is 1 for a rising channel.
+        From the low bits: the levels of lane 0 (level 0 first), of lane 1, ..., then the directions
+        of lane 0, of lane 1, ..., 1 for rising.
         """
         dtype = self.level_dtype(low, high)
         words = self.channels // pe
         codes = dtype.to_codes(np.clip(self.levels, low, high + 1))
         shifts = np.arange(dtype.bits, dtype=np.uint64)
         level_bits = ((codes[:, :, None] >> shifts) & np.uint64(1)).reshape(words, -1)
-        bits = np.concatenate([level_bits, self.is_rising.reshape(words, pe)], axis=1)
+        bits = np.concatenate([level_bits, self.is_rising.reshape(words, -1)], axis=1)
         return pack_words(bits.astype(np.int64), smallest_for(0, 1)), int(bits.shape[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -24,7 +25,7 @@ LATENCY = 3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Window(Stage):
-    """Windows of an image, each flattened in the order (ky, kx, channel).
+    """Windows of an image, each flattened in the order (group, ky, kx, channel of the group).
 
     Padding is made here: a padded pixel is ``pad_value`` and is not read. Windows are emitted while
     later rows, also those of the next image, are read.
@@ -39,12 +40,13 @@ class Window(Stage):
         dilation: Rows and columns between taps of a window.
         padding: Rows and columns around the image: top, left, bottom, right.
         pad_value: What a padded element is; in ``input_dtype``.
-        simd: Channels per cycle; divides ``channels``.
+        groups: Groups of channels; divides ``channels``.
+        simd: Channels per cycle; divides the channels of a group.
         depth: Words of ``simd`` channels in the line buffer; None for the fewest that give the full
             rate.
 
     Raises:
-        FoldingError: ``simd`` does not divide ``channels``.
+        FoldingError: ``simd`` does not divide the channels of a group.
         DatatypeError: ``pad_value`` is not in ``input_dtype``.
         GraphError: Impossible geometry; see ``LineBuffer``.
     """
@@ -60,12 +62,18 @@ class Window(Stage):
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     pad_value: int = 0
+    groups: int = 1
     simd: int = 1
     depth: int | None = None
 
     def __post_init__(self) -> None:
         check_ends(self)
-        check_fold(self, "simd", "channels", self.channels)
+        if self.groups < 1 or self.channels % self.groups:
+            raise GraphError(
+                f"{self.name}: groups={self.groups} must divide {self.channels} channels"
+            )
+        of = "channels" if self.groups == 1 else "channels of a group"
+        check_fold(self, "simd", of, self.channels // self.groups)
         if self.pad_value or any(self.padding):
             self.input_dtype.check(np.array([self.pad_value]), f"{self.name}: pad_value")
         if self.input_dtype.bits > 31:
@@ -86,8 +94,14 @@ class Window(Stage):
             stride=self.stride,
             dilation=self.dilation,
             padding=self.padding,
+            groups=self.groups,
             depth=self.depth,
         )
+
+    @property
+    def fold_sizes(self) -> Mapping[str, int]:
+        """Channels of a group."""
+        return {"simd": self.channels // self.groups}
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -109,7 +123,8 @@ class Window(Stage):
             around = ((0, 0), (top, bottom), (left, right), (0, 0))
             x = np.pad(x, around, constant_values=self.pad_value)
         windows = self.lines.windows(x)
-        return (windows.reshape(*windows.shape[:3], -1),)
+        grouped = windows.reshape(*windows.shape[:5], self.groups, -1)
+        return (np.moveaxis(grouped, 5, 3).reshape(*windows.shape[:3], -1),)
 
     def schedule(self) -> Schedule:
         """A thread that writes the line buffer and one that reads it, a beat a cycle each."""
@@ -144,6 +159,7 @@ class Window(Stage):
             padding=geometry.padding,
             pad_value=int(dtype.random((1,), rng)[0]),
             simd=simd,
+            groups=geometry.groups,
             depth=geometry.depth,
         )
 
@@ -162,6 +178,7 @@ class Window(Stage):
                 "SIMD": self.simd,
                 "X_BITS": self.input_dtype.bits,
                 "PAD": pad,
+                "GROUPS": self.groups,
                 **self.lines.parameters(width),
             },
             sources=("line_buffer", "ram", "credit_buffer"),

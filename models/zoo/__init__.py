@@ -7,6 +7,9 @@ networks; Umuroglu et al., "FINN", FPGA 2017, arXiv:1612.07119).
 ``vgg-small``: six padded convolutions of 128 to 512 channels (Cai et al., "HWGQ", CVPR 2017,
 arXiv:1702.00953), here with all layers binary.
 ``digits-cnn``: four padded convolutions on the 8 x 8 digits, pixels 0 to 16.
+``resnet18``: ResNet-18 for images of 3 x 32 x 32 bytes (He et al., arXiv:1512.03385), its first
+convolution 3 x 3 without pooling, with one grid of integers for each sum.
+``digits-resnet``: two basic blocks of 16 and 32 channels on the digits.
 
 ``weight`` and ``act`` choose the precisions: W1A1 is the default; ``act="int2"`` makes W1A2 and
 ``weight="int2"`` W2, with levels {-1, 0, +1} as Brevitas' networks of these names have.
@@ -23,10 +26,22 @@ import torch
 
 from .convnet import ConvNet, ConvNetConfig
 from .mlp import Mlp, MlpConfig
+from .resnet import ResNet, ResNetConfig
 
-__all__ = ["NETWORKS", "ConvNet", "ConvNetConfig", "Mlp", "MlpConfig", "create", "describe"]
+__all__ = [
+    "NETWORKS",
+    "ConvNet",
+    "ConvNetConfig",
+    "Mlp",
+    "MlpConfig",
+    "ResNet",
+    "ResNetConfig",
+    "create",
+    "describe",
+]
 
-Config = MlpConfig | ConvNetConfig
+Config = MlpConfig | ConvNetConfig | ResNetConfig
+Network = Mlp | ConvNet | ResNet
 
 
 def _finn_fc(name: str, width: int) -> MlpConfig:
@@ -62,12 +77,25 @@ NETWORKS: Mapping[str, Config] = MappingProxyType(
                 pool_at="accumulator",
                 input_dtype="UINT5",
             ),
+            ResNetConfig(
+                name="resnet18",
+                image=(3, 32, 32),
+                widths=(64, 128, 256, 512),
+                blocks=(2, 2, 2, 2),
+            ),
+            ResNetConfig(
+                name="digits-resnet",
+                image=(1, 8, 8),
+                widths=(16, 32),
+                blocks=(1, 1),
+                input_dtype="UINT5",
+            ),
         )
     }
 )
 
 
-def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp | ConvNet:
+def create(name: str, *, seed: int = 0, **overrides: Any) -> Network:
     """Return a new network of the zoo; equal arguments give equal weights.
 
     The module has ``config``, ``input_dtype`` (QONNX name) and ``input_shape``.
@@ -90,9 +118,11 @@ def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp | ConvNet:
     config = replace(config, **overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Mlp(config) if isinstance(config, MlpConfig) else ConvNet(config)
+        if isinstance(config, MlpConfig):
+            return Mlp(config)
+        return ResNet(config) if isinstance(config, ResNetConfig) else ConvNet(config)
 
 
 def describe(net: torch.nn.Module) -> dict[str, Any]:
     """Return the configuration of a zoo network as plain values, ``{}`` of any other module."""
-    return asdict(net.config) if isinstance(net, Mlp | ConvNet) else {}
+    return asdict(net.config) if isinstance(net, Mlp | ConvNet | ResNet) else {}

@@ -31,7 +31,7 @@ def test_accumulators_equal_a_plain_sum(seed: int) -> None:
     rng = np.random.default_rng(seed)
     stage = Depthwise.random("d", rng)
     x = stage.input_dtype.random((3, *stage.input_types[0].shape), rng)
-    taps = x.reshape(*x.shape[:-1], stage.taps, stage.channels)
+    taps = x.reshape(*x.shape[:-1], stage.taps, stage.channels).repeat(stage.multiplier, axis=-1)
     if stage.kernel == "xnor":
         plain = (taps == stage.weights.T).sum(axis=-2)
     else:

@@ -90,7 +90,7 @@ REFUSALS = {
     "floatquant_exec/qonnx_act_weight_fp8.onnx": "minifloats are not supported yet",
     "matmul_update/sdp.onnx": "it changes the batch dimension",
     "mnist-conv/model.onnx": "are not on a grid",
-    "residual_block_clean.onnx": "branches are not supported yet",
+    "residual_block_clean.onnx": "after node 'Conv_0' (Conv); put a quantizer",
 }
 
 

@@ -22,21 +22,6 @@ def layer(outputs=3, **options) -> GraphBuilder:
     return base().linear(np.ones((outputs, 4)), **options)
 
 
-def two_branches():
-    graph = layer()
-    left = graph.at
-    graph.at = "in"
-    graph.linear(np.ones((3, 4)))
-    graph.at = graph.node("Add", left, graph.at)
-    return graph
-
-
-def added_branches():
-    """Two inputs, so that no tensor forks before the sum."""
-    graph = layer()
-    return graph.then("Add", graph.node("Identity", "other"))
-
-
 def scaled_by_data():
     graph = layer()
     return graph.then("Mul", graph.node("Identity", "other"))
@@ -57,14 +42,6 @@ def data_on_the_right():
 def data_as_weights():
     graph = base()
     return graph.then("MatMul", graph.node("Identity", "other"))
-
-
-def forked_accumulators():
-    graph = layer()
-    fork = graph.at
-    graph.bipolar()
-    graph.extra_outputs.append(fork)
-    return graph
 
 
 def quant_with(scale=1.0, zero_point=0.0, bits=4.0, **attributes):
@@ -260,9 +237,6 @@ CASES = {
         lambda: layer().then("Relu", domain="com.example"),
         "domain 'com.example' is unknown; use ONNX and QONNX operators",
     ),
-    "fork of the input": (two_branches, "input 'in': it feeds 2 consumers (node 'MatMul_2'"),
-    "fork": (forked_accumulators, "output 'matmul2' feeds 2 consumers (node 'BipolarQuant_3'"),
-    "add of branches": (added_branches, "adds two float branches, which have no common integer"),
     "data-dependent scale": (scaled_by_data, "its factor depends on the data; use a constant"),
     "division by data": (divided_by_data, "it divides by a value that depends on the data"),
     "division by 0": (lambda: elementwise("Div", 0.0), "its divisor is 0"),
@@ -301,10 +275,6 @@ CASES = {
         lambda: elementwise("Mul", 0.0).bipolar().then("Mul", "c2").linear(np.ones((2, 3))),
         "is multiplied by 0; remove the layer",
     ),
-    "not monotone": (
-        lambda: elementwise("Abs").then("Sub", "c1").bipolar(),
-        "channel 0 is not monotone: the result turns at accumulator 1, because of node 'Abs_3'",
-    ),
     "9 bits": (lambda: quant_with(bits=9.0), "it has 9 bits; use at most 8 bits for activations"),
     "half a bit": (lambda: quant_with(bits=2.5), "its bit width is 2.5; use one integer bit width"),
     "zero scale": (lambda: quant_with(scale=0.0), "its scale is 0; train or export"),
@@ -317,10 +287,6 @@ CASES = {
     "bipolar zero point": (lambda: quant_with(bits=1.0, zero_point=1.0), "use zero point 0"),
     "rounding": (lambda: quant_with(rounding_mode="STOCHASTIC"), "'STOCHASTIC' is unknown; use"),
     "scale shape": (lambda: quant_with(scale=[1.0, 2.0]), "scale has shape (2,), which does not b"),
-    "bits twice": (
-        lambda: layer().bipolar().batch_norm(*np.full((4, 3), -1.0), epsilon=2.0).bipolar(),
-        "it quantizes bits again, which a threshold stage does not take; remove one",
-    ),
     "thresholds": (lambda: multi_threshold(np.zeros((2, 1))), "(2, 1) do not fit data (1, 3)"),
     "threshold grid": (
         lambda: multi_threshold([[0.0, 1.0]], out_scale=2.0, out_bias=-3.0),

@@ -43,7 +43,8 @@ def plain_windows(stage: Window, x: np.ndarray) -> np.ndarray:
         ix = ox * stage.stride[1] - stage.padding[1] + taps[tap][1] * stage.dilation[1]
         if 0 <= iy < stage.height and 0 <= ix < stage.width:
             y[:, oy, ox, tap] = x[:, iy, ix]
-    return y.reshape(len(x), rows, columns, -1)
+    groups = np.split(y, stage.groups, axis=-1)
+    return np.concatenate([g.reshape(len(x), rows, columns, -1) for g in groups], axis=-1)
 
 
 @pytest.mark.parametrize("seed", range(40))

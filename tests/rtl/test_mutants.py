@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from popshift.flows.conformance import bench, check, random_bench
-from popshift.hw.dtypes import BIPOLAR, signed
+from popshift.hw.dtypes import BIPOLAR, signed, unsigned
 from popshift.hw.emit import RTL_FOLDER
 from popshift.hw.graph import Stage, StreamType
-from popshift.hw.stages import Border, Fifo, MatVec, Pool, Thresholds, Window
+from popshift.hw.stages import Border, Concat, Depthwise, Fifo, MatVec, Pool, Thresholds, Window
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,19 @@ MUTANTS = [
         "$signed(wide) > $signed",
     ),
     Mutant(
-        "direction_ignored", "threshold", "staircase", "is_reached[j] == is_rising", "is_reached[j]"
+        "direction_ignored",
+        "threshold",
+        "staircase",
+        "is_reached[j] == is_rising[DIRECTIONS > 1 ? j : 0]",
+        "is_reached[j]",
+    ),
+    Mutant("direction_of_the_first_step", "threshold", "staircase", "DIRECTIONS > 1 ? j : 0", "0"),
+    Mutant(
+        "directions_of_the_first_lane",
+        "threshold",
+        "neuron_end",
+        "LEVELS_W+p*DIRECTIONS+:DIRECTIONS",
+        "LEVELS_W+p+:DIRECTIONS",
     ),
     Mutant(
         "level_read_late",
@@ -202,7 +214,9 @@ MUTANTS = [
         ".ones(HIGH'(0))",
     ),
     Mutant("carry_not_added", "matvec", "carried_sum", "{b, carry}", "{b, 1'b0}"),
-    Mutant("words_of_the_other_fold", "matvec", "matvec", "word = {nf, sf};", "word = {sf, nf};"),
+    Mutant(
+        "words_of_the_other_fold", "matvec", "matvec", "word = {fold, sf};", "word = {sf, fold};"
+    ),
     Mutant("word_not_counted", "matvec", "matvec", "'0 : word + 1'b1;", "'0 : word;"),
     Mutant(
         "zero_weight_used",
@@ -413,12 +427,137 @@ MUTANTS = [
         "column <= columns[ox];",
         "column <= columns[ends_row ? ox : ox + 1'b1];",
     ),
+    Mutant("places_exchanged", "fork", "eager_fork", "place_1 : place_0;", "place_0 : place_1;"),
+    Mutant(
+        "written_before_all_have_read",
+        "fork",
+        "eager_fork",
+        "assign s_axis_tready = (write_at ? unread_1 : unread_0) == '0;",
+        "assign s_axis_tready = !(write_at ? unread_1[0] : unread_0[0]);",
+    ),
+    Mutant(
+        "lazy",
+        "fork",
+        "eager_fork",
+        "&& m_axis_tready[i];",
+        "&& (&m_axis_tready);",
+    ),
+    Mutant(
+        "reset_dropped",
+        "fork",
+        "eager_fork",
+        "if (rst) write_at <= 1'b0;\n    else if",
+        "if",
+    ),
+    Mutant(
+        "members_of_the_next_beat",
+        "split",
+        "split",
+        "int'(beat)*OUTPUTS",
+        "((int'(beat) + 1) % BEATS)*OUTPUTS",
+    ),
+    Mutant("waits_for_all", "split", "split", "(takes & ~has_place) == '0", "&has_place"),
+    Mutant("pushed_to_all", "split", "split", ".push(fire && takes[i])", ".push(fire)"),
+    Mutant("sign_lost", "concat", "concat", "OUT_BITS'($signed(x));", "OUT_BITS'(x);"),
+    Mutant("bipolar_as_bits", "concat", "concat", "OUT_BITS'(1) : '1;", "OUT_BITS'(1) : '0;"),
+    Mutant("turn_too_long", "concat", "concat", "+:16] - 16'd1", "+:16]"),
+    Mutant(
+        "ready_out_of_turn", "concat", "concat", "turn == TURN_W'(i) && has_place;", "has_place;"
+    ),
+    Mutant(
+        "turn_not_wrapped", "concat", "concat", "turn == TURN_W'(INPUTS - 1) ? '0 :", "1'b0 ? '0 :"
+    ),
+    Mutant(
+        "added_before_all_are_there",
+        "add",
+        "add",
+        "assign s_axis_tready[0] = (&is_there) && has_place;",
+        "assign s_axis_tready[0] = is_there[1] && has_place;",
+    ),
+    Mutant("ready_stuck", "add", "add", "(&is_there) && has_place;", "(&is_there);"),
+    Mutant("added_for_subtracted", "add", "add", "sum - (terms[i] << k)", "sum + (terms[i] << k)"),
+    Mutant("bipolar_as_bits", "add", "add", "{!lane[0], 1'b1}", "{1'b0, lane[0]}"),
+    Mutant("sign_lost", "add", "add", "SUM_BITS'($signed(lane));", "SUM_BITS'(lane);"),
+    Mutant("clamped_early", "add", "add", "is_greater(sum, SUM_BITS'(HIGH))", "sum[0]"),
+    Mutant(
+        "sign_of_bounds_ignored", "add", "add", "SUM_BITS'(SUM_SIGNED != 0) <<", "SUM_BITS'(0) <<"
+    ),
+    Mutant("clamped_to_the_wrong_end", "add", "add", "? OUT_BITS'(LOW)", "? OUT_BITS'(HIGH)"),
+    Mutant(
+        "first_group_again",
+        "window",
+        "line_buffer",
+        "DILATION_Y * ROW + SIZE;",
+        "DILATION_Y * ROW;",
+    ),
+    Mutant(
+        "group_not_rewound",
+        "window",
+        "line_buffer",
+        "ends_group && is_last_group;",
+        "ends_group;",
+    ),
+    Mutant(
+        "row_of_the_group_before",
+        "window",
+        "line_buffer",
+        "else if (ends_group) iy",
+        "else if (ends_window) iy",
+    ),
+    Mutant(
+        "levels_of_the_first_group",
+        "matvec",
+        "matvec",
+        "at_1 <= AT_W'(fold);",
+        "at_1 <= AT_W'(nf);",
+    ),
+    Mutant(
+        "fold_of_all_not_wrapped",
+        "matvec",
+        "matvec",
+        "fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;",
+        "fold + 1'b1;",
+    ),
+    Mutant(
+        "channel_of_another_neuron",
+        "depthwise",
+        "depthwise",
+        "weights_2[p*MULTIPLIER*W_BITS+:",
+        "weights_2[p*W_BITS+:",
+    ),
+    Mutant(
+        "plus_of_the_first_neuron", "depthwise", "depthwise", ".carry(plus[m])", ".carry(plus[0])"
+    ),
 ]
 
 
 def directed(kind: str) -> tuple[Stage, ...]:
     """Return stages that a few random ones may miss: odd sizes, padding at single sides."""
     ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
+    if kind == "depthwise":
+        weights = np.random.default_rng(0).choice([-1, 0, 1], (12, 3))
+        return (
+            Depthwise(
+                name="a",
+                **ends,
+                weights=weights,
+                input_dtype=signed(3),
+                kernel="signed",
+                multiplier=3,
+                pe=2,
+            ),
+        )
+    if kind == "concat":
+        dtypes = (signed(2), unsigned(5))
+        return (
+            Concat(
+                name="a",
+                inputs=("a_x0", "a_x1"),
+                outputs=("a_y",),
+                input_dtypes=dtypes,
+                channels=(2, 2),
+            ),
+        )
     if kind == "window":
         shape = {"height": 6, "width": 5, "channels": 2, "kernel": (3, 3), "input_dtype": signed(3)}
         return (Window(name="a", **ends, **shape, stride=(2, 2), padding=(1, 1, 1, 1)),)

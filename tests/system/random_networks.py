@@ -157,7 +157,7 @@ def random_network(seed: int) -> RandomNetwork:
     net.connect_all(net.number(1, 10))
     net.layers.append(PositiveScale(0.25) if net.chance(0.7) else nn.BatchNorm1d(*net.shape))
     network = RandomNetwork(net.layers, dtype, shape)
-    _randomize(network, torch.Generator().manual_seed(seed))
+    randomize(network, torch.Generator().manual_seed(seed))
     return network.eval()
 
 
@@ -173,8 +173,8 @@ def images_of(network: RandomNetwork, count: int, seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def _randomize(network: RandomNetwork, generator: torch.Generator) -> None:
-    """Statistics of random images; factors of both signs, and some 0; slopes of PReLU above 0."""
+def randomize(network: RandomNetwork, generator: torch.Generator) -> None:
+    """Statistics of random images; factors of both signs, and some 0; slopes of PReLU as well."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None
@@ -186,4 +186,4 @@ def _randomize(network: RandomNetwork, generator: torch.Generator) -> None:
         norm.weight[torch.rand(norm.weight.shape, generator=generator) < 0.1] = 0.0
     for module in network.modules():
         if isinstance(module, nn.PReLU):
-            module.weight.uniform_(0, 1.5, generator=generator)
+            module.weight.uniform_(-1, 1.5, generator=generator)

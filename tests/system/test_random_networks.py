@@ -6,6 +6,7 @@ clock simulator == RTL.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,18 @@ from popshift.hw.passes.fold import foldings
 from popshift.hw.reference import compile_reference
 from popshift.models import export
 
-from .random_networks import images_of, random_network
+from .random_branches import random_branches
+from .random_networks import RandomNetwork, images_of, random_network
 
 IMAGES = 4
 # One Verilator model holds many networks: compiling it is what takes time.
 BATCHES, NETWORKS_PER_BATCH = 10, 30
 
 
-def compiled(seed: int, folder: Path) -> tuple[Dataflow, IntArray, Comparison]:
-    """Return a random network with a random folding, its images, and its reference against torch."""
-    network = random_network(seed)
+def compiled(
+    network: RandomNetwork, seed: int, folder: Path
+) -> tuple[Dataflow, IntArray, Comparison]:
+    """Return a network with a random folding, its images, and its reference against torch."""
     result = export(
         network,
         folder / f"net{seed}.onnx",
@@ -58,15 +61,27 @@ def compiled(seed: int, folder: Path) -> tuple[Dataflow, IntArray, Comparison]:
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_random_networks_agree_at_all_levels(batch: int, tmp_path: Path) -> None:
     first = batch * NETWORKS_PER_BATCH
+    agree_at_all_levels(random_network, range(first, first + NETWORKS_PER_BATCH), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", range(3))
+def test_random_networks_with_branches_agree_at_all_levels(batch: int, tmp_path: Path) -> None:
+    agree_at_all_levels(random_branches, range(batch * 15, batch * 15 + 15), tmp_path)
+
+
+def agree_at_all_levels(
+    make: Callable[[int], RandomNetwork], seeds: Sequence[int], tmp_path: Path
+) -> None:
     dataflows, inputs = [], []
-    for seed in range(first, first + NETWORKS_PER_BATCH):
-        dataflow, images, against_torch = compiled(seed, tmp_path)
+    for seed in seeds:
+        dataflow, images, against_torch = compiled(make(seed), seed, tmp_path)
         assert against_torch.first == (), f"seed {seed}"
         assert against_torch.elements > 0
         dataflows.append(dataflow)
         inputs.append(images)
     together = side_by_side(dataflows)
-    result = check(together, tmp_path, inputs=inputs, seed=batch)
+    result = check(together, tmp_path, inputs=inputs, seed=seeds[0])
     assert result.first == ()
     assert result.mismatches == 0
     # Compiling the packed kernels takes seconds: one network of each batch.
