@@ -1,0 +1,318 @@
+"""A frame of events as straight-line code: for each event in order, what it waits for and how long.
+
+A frame is an image, or the whole run where threads and images do not align.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+
+from .event_graph import EventGraph, Events, StreamEnds
+from .order import UNLIMITED, Array, GraphArrays, Order, count_events, find_order
+
+SLOTS = 3  # what an event waits for within its line of code; the rest are fixes
+LINE = 2 * SLOTS  # distance and delay of each slot
+
+
+class Fix(IntEnum):
+    """What is done to an event beyond its line of code, in this order."""
+
+    START = 0  # not before a cycle
+    WAIT = 1  # for one more event: distance, delay
+    GAP = 2  # for the source: distance of its beat before, source, number of the beat in the frame
+    READY = 3  # for the sink: sink
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """Straight-line code of a frame.
+
+    Event i of frame f is stored at ``f * events + i``; it waits for what is stored ``distance``
+    before it, ``delay`` cycles long. Slot 0 is the event before it of the same thread.
+
+    Attributes:
+        graph: The event graph.
+        arrays: The same as flat arrays.
+        order: Order of the events.
+        images: Images of a frame.
+        is_repeated: Whether every frame is like the first; else there is only that one.
+        surplus: A stream on which more beats move than its type says; None if there is none.
+        code: Distance and delay of each slot, ``events x LINE``.
+        edges: Edge of each slot but the first, ``events x (SLOTS - 1)``; -1 for a slot not used.
+        more: Waits that no slot is left for: event, distance, delay, edge; shape ``(waits, 4)``.
+        thread: Thread of each event.
+    """
+
+    graph: EventGraph
+    arrays: GraphArrays
+    order: Order
+    images: int
+    is_repeated: bool
+    surplus: str | None
+    code: Events
+    edges: Events
+    more: Array
+    thread: Events
+
+    @property
+    def events(self) -> int:
+        """Events of a frame."""
+        return len(self.thread)
+
+    @cached_property
+    def taken(self) -> dict[str, Events]:
+        """Per stream, the event that takes each of its beats in a frame."""
+        return {
+            name: self._places(ends.consumer, ends.taken_at)
+            for name, ends in self.graph.streams.items()
+        }
+
+    @cached_property
+    def made(self) -> dict[str, Events]:
+        """Per stream, the event that makes each of its beats in a frame; empty for an input."""
+        return {
+            name: np.zeros(0, np.int32)
+            if ends.producer is None
+            else self._places(ends.producer, ends.made_at)
+            for name, ends in self.graph.streams.items()
+        }
+
+    @cached_property
+    def fixes(self) -> Array:
+        """Starts and waits beyond the code: event, ``Fix``, three numbers; ``(fixes, 5)``."""
+        starts = [
+            (int(self.order.place[begin]), Fix.START, thread.lead, 0, 0)
+            for thread, begin, done in zip(
+                self.graph.threads, self.order.begin, self.order.done, strict=False
+            )
+            if done
+        ]
+        waits = np.zeros((len(self.more), 5), np.int64)
+        waits[:, 0] = self.more[:, 0]
+        waits[:, 1] = Fix.WAIT
+        waits[:, 2:4] = self.more[:, 1:3]
+        return np.concatenate([np.array(starts, np.int64).reshape(-1, 5), waits])
+
+    @cached_property
+    def far(self) -> Array:
+        """Waits for an event two or more frames ago: event, event, delay, frames; ``(far, 4)``."""
+        lines = self.code.reshape(-1, SLOTS, 2)
+        here = np.repeat(np.arange(self.events), SLOTS)
+        waits = np.concatenate(
+            [
+                np.column_stack([here, lines.reshape(-1, 2)]),
+                self.more[:, :3],
+            ]
+        )
+        frames_ago = -((waits[:, 0] - waits[:, 1]) // max(self.events, 1))
+        far = waits[frames_ago > 1]
+        frames_ago = frames_ago[frames_ago > 1]
+        waited_for = far[:, 0] - far[:, 1] + frames_ago * self.events
+        return np.column_stack([far[:, 0], waited_for, far[:, 2], frames_ago])
+
+    def _places(self, thread: int, at: Events) -> Events:
+        """Return the places of events ``at`` of each program that ``thread`` does in a frame."""
+        begin, done = self.order.begin[thread], int(self.order.done[thread])
+        place: Events = self.order.place[begin : begin + done]
+        length = int(self.arrays.program[thread])
+        whole, rest = divmod(done, length)
+        numbers = (np.arange(whole)[:, None] * length + at[None, :]).reshape(-1)
+        last = whole * length + at[: int(np.searchsorted(at, rest))]
+        found: Events = place[np.concatenate([numbers, last])]
+        return found
+
+
+def link(graph: EventGraph, images: int) -> Program:
+    """Return the code of a frame of ``graph``: one image if they align and it can be done at all.
+
+    Args:
+        graph: Event graph.
+        images: Images of the run.
+    """
+    arrays = GraphArrays.of(graph)
+    if graph.is_aligned:
+        programs = np.array([thread.programs for thread in graph.threads], np.int64)
+        order = find_order(arrays, programs * arrays.program, arrays.tokens)
+        if (order.done == programs * arrays.program).all():
+            # With the beats of one image, what goes on after it is what goes on after all.
+            after = count_events(arrays, _run_limits(graph, arrays, 1), arrays.tokens)
+            surplus = _surplus(graph, arrays, after, 1)
+            return assemble(graph, arrays, order, images=1, is_repeated=True, surplus=surplus)
+    order = find_order(arrays, _run_limits(graph, arrays, images), arrays.tokens)
+    surplus = _surplus(graph, arrays, order.done, images)
+    return assemble(graph, arrays, order, images=images, is_repeated=False, surplus=surplus)
+
+
+def _first_surplus(ends: StreamEnds, arrays: GraphArrays, images: int) -> int:
+    """Return the event of its consumer that would take a beat of a stream after the last image."""
+    programs, beat = divmod(ends.beats * images, len(ends.taken_at))
+    return programs * int(arrays.program[ends.consumer]) + int(ends.taken_at[beat])
+
+
+def _run_limits(graph: EventGraph, arrays: GraphArrays, images: int) -> Array:
+    """Return the events of each thread up to the first that takes a beat too many, inclusive."""
+    limits = np.full(len(graph.threads), UNLIMITED, np.int64)
+    for name, ends in graph.streams.items():
+        # A source has no more beats to give.
+        limit = _first_surplus(ends, arrays, images) + (name not in graph.inputs)
+        limits[ends.consumer] = min(limits[ends.consumer], limit)
+    return limits
+
+
+def _surplus(graph: EventGraph, arrays: GraphArrays, done: Array, images: int) -> str | None:
+    """Return the first stream of which too many beats were taken."""
+    for name, ends in graph.streams.items():
+        if done[ends.consumer] > _first_surplus(ends, arrays, images):
+            return name
+    return None
+
+
+def assemble(
+    graph: EventGraph,
+    arrays: GraphArrays,
+    order: Order,
+    *,
+    images: int,
+    is_repeated: bool,
+    surplus: str | None = None,
+) -> Program:
+    """Return the code of the events in ``order``."""
+    events = int(order.begin[-1])
+    code = np.zeros(events * LINE, np.int32)
+    edges = np.full(events * (SLOTS - 1), -1, np.int32)
+    thread = np.zeros(events, np.int32)
+    gaps = np.concatenate([thread.gaps for thread in graph.threads])
+    gap_begin = np.concatenate([[0], np.cumsum(arrays.program)])
+    # An event may take from every edge of its thread.
+    most = np.maximum(np.diff(arrays.in_begin) - (SLOTS - 1), 0)
+    more = np.zeros((int((most * order.done).sum()), 4), np.int64)
+    _own(order.begin, order.done, order.place, arrays.program, gap_begin, gaps, code, thread)
+    found = _waits(
+        order.begin, order.done, order.place, *arrays.arrays(), is_repeated, code, edges, more
+    )
+    return Program(
+        graph=graph,
+        arrays=arrays,
+        order=order,
+        images=images,
+        is_repeated=is_repeated,
+        surplus=surplus,
+        code=code,
+        edges=edges,
+        more=more[:found][np.argsort(more[:found, 0], kind="stable")],
+        thread=thread,
+    )
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _own(
+    begin: Array,
+    done: Array,
+    place: Events,
+    program: Array,
+    gap_begin: Array,
+    gaps: Events,
+    code: Events,
+    thread: Events,
+) -> None:
+    """Let every event wait for the one before it of its thread, in every slot."""
+    events = len(thread)
+    for k in range(len(done)):
+        if done[k] == 0:
+            continue
+        before = place[begin[k] + done[k] - 1] - events
+        within = 0
+        for event in range(begin[k], begin[k] + done[k]):
+            here = place[event]
+            thread[here] = k
+            for slot in range(here * LINE, (here + 1) * LINE, 2):
+                code[slot] = here - before
+                code[slot + 1] = gaps[gap_begin[k] + within]
+            before = here
+            within = within + 1 if within + 1 < program[k] else 0
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _waits(
+    begin: Array,
+    done: Array,
+    place: Events,
+    program: Array,
+    source: Array,
+    target: Array,
+    tokens: Array,
+    delay: Array,
+    made_begin: Array,
+    made_at: Events,
+    taken_begin: Array,
+    taken_at: Events,
+    count_begin: Array,
+    made_before: Events,
+    in_begin: Array,
+    in_edges: Array,
+    out_begin: Array,
+    out_edges: Array,
+    is_repeated: bool,
+    code: Events,
+    edges: Events,
+    more: Array,
+) -> int:
+    """Fill the slots with what events wait for on edges; return how many found no slot."""
+    events = len(code) // LINE
+    used = np.zeros(events, np.int8)
+    found = 0
+    for e in range(len(source)):
+        maker, taker = source[e], target[e]
+        made = made_begin[e + 1] - made_begin[e]
+        taken = taken_begin[e + 1] - taken_begin[e]
+        if made == 0:
+            continue
+        made_in_frame = done[maker] // program[maker] * made
+        # The token that the next event takes last: which frame made it, and where.
+        token = -tokens[e]
+        frames_ago = 0
+        if is_repeated:
+            frames_ago = (tokens[e] + made_in_frame - 1) // made_in_frame
+            token += frames_ago * made_in_frame
+        made_earlier = token // made * program[maker]
+        made_number = token % made
+        first = 0  # event of the program of the target
+        while first < done[taker]:
+            for x in range(taken):
+                event = first + taken_at[taken_begin[e] + x]
+                if event >= done[taker]:
+                    break
+                is_last = x + 1 == taken or taken_at[taken_begin[e] + x + 1] != event - first
+                if is_last and token >= 0:
+                    here = place[begin[taker] + event]
+                    at = made_earlier + made_at[made_begin[e] + made_number]
+                    distance = here - place[begin[maker] + at] + frames_ago * events
+                    slot = used[here]
+                    if slot < SLOTS - 1:
+                        used[here] = slot + 1
+                        code[here * LINE + 2 * slot + 2] = distance
+                        code[here * LINE + 2 * slot + 3] = delay[e]
+                        edges[here * (SLOTS - 1) + slot] = e
+                    else:
+                        more[found, 0] = here
+                        more[found, 1] = distance
+                        more[found, 2] = delay[e]
+                        more[found, 3] = e
+                        found += 1
+                token += 1
+                made_number += 1
+                if made_number == made:
+                    made_number = 0
+                    made_earlier += program[maker]
+                if is_repeated and token == made_in_frame:
+                    token = 0
+                    made_number = 0
+                    made_earlier = 0
+                    frames_ago -= 1
+            first += program[taker]
+    return found
