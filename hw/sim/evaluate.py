@@ -16,6 +16,7 @@ MAX_PERIOD = 8  # images after which a steady state may repeat
 @njit(cache=True)  # pragma: no cover - compiled
 def evaluate(
     cycles: Array,
+    consecutive: int,
     first: int,
     stop: int,
     code: Events,
@@ -29,14 +30,20 @@ def evaluate(
     reach: int,
     streaks: Array,
     shifts: Array,
-) -> tuple[int, int]:
-    """Evaluate frames ``first`` to ``stop - 1``, or until they are known to repeat.
+    drifts: Array,
+) -> tuple[int, int, int]:
+    """Evaluate frames ``first`` to ``stop - 1``, or until it is known how those after them differ.
 
     Frames repeat with period p when each is a constant later than the one p before it, for as many
     frames as an event can look back: then all that follow are as well, by induction.
 
+    While a buffer fills, what is before it runs at another rate than what is behind: each event is
+    a constant of its own later than in the frame before. That goes on until an event has to wait
+    for one that it did not wait for before; see ``_frames_ahead``.
+
     Args:
         cycles: Entry 0 is ``NEVER``, frame f begins at ``1 + f * events``.
+        consecutive: Frame from which on there is none left out.
         first: First frame to evaluate.
         stop: Frame after the last one.
         code: See ``Program``.
@@ -48,11 +55,15 @@ def evaluate(
         ready_wait: Cycles until the sink takes a beat again.
         far: Waits for events two or more frames ago, see ``Program.far``.
         reach: Frames that an event looks back, at least 1.
-        streaks: Per period, frames so far that repeat; kept between calls.
+        streaks: Per period, frames so far that repeat; first, frames that drift as the one before
+            them. Kept between calls.
         shifts: Per period, by how many cycles; kept between calls.
+        drifts: Receives, per event, how much later it is in each frame to come; empty to look for
+            periods alone.
 
     Returns:
-        The frame after the last one evaluated, and the period; 0 if none was found.
+        The frame after the last one evaluated; the period, 0 if none was found; how many frames to
+        come differ by ``drifts``.
     """
     events = len(code) // LINE
     fixed = len(fixes)
@@ -91,7 +102,15 @@ def evaluate(
                     length = ready_begin[sink + 1] - ready_begin[sink]
                     cycles[here] += ready_wait[ready_begin[sink] + cycles[here] % length]
                 fix += 1
-        for period in range(1, min(MAX_PERIOD, frame) + 1):
+        if len(drifts) and frame > consecutive + 1:
+            streaks[0] = streaks[0] + 1 if _drifts_on(cycles, base, drifts) else 0
+            if streaks[0] > 0:
+                ahead = _frames_ahead(
+                    cycles, base, code, fixes, gap_begin, gaps, gap_beats, drifts, streaks[0]
+                )
+                if ahead > reach:
+                    return frame + 1, 0, ahead
+        for period in range(1, min(MAX_PERIOD, frame - consecutive) + 1):
             earlier = base - period * events
             shift = cycles[base] - cycles[earlier]
             is_same = True
@@ -110,8 +129,8 @@ def evaluate(
             streaks[period] = streaks[period] + 1 if shifts[period] == shift else 1
             shifts[period] = shift
             if streaks[period] >= reach or _is_slack(cycles, base, events, period, far):
-                return frame + 1, period
-    return stop, 0
+                return frame + 1, period, 0
+    return stop, 0, 0
 
 
 @njit(cache=True)  # pragma: no cover - compiled
@@ -128,3 +147,97 @@ def _is_slack(cycles: Array, base: int, events: int, period: int, far: Array) ->
             if cycles[here + far[wait, 0]] < cycles[before] + far[wait, 2]:
                 return False
     return True
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _drifts_on(cycles: Array, base: int, drifts: Array) -> bool:
+    """Find how much later each event is than a frame ago; return whether it was so before."""
+    events = len(drifts)
+    for event in range(events):
+        before = cycles[base - events + event]
+        drifts[event] = cycles[base + event] - before
+        if drifts[event] != before - cycles[base - 2 * events + event]:
+            return False
+    return True
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _frames_ahead(
+    cycles: Array,
+    base: int,
+    code: Events,
+    fixes: Array,
+    gap_begin: Array,
+    gaps: Array,
+    gap_beats: Array,
+    drifts: Array,
+    streak: int,
+) -> int:
+    """Return how many frames to come differ from the one before as the last one does.
+
+    Event i was ``drifts[i]`` later than in the frame before, ``streak + 1`` times. That goes on as
+    long as it waits for an event of the same drift and no event of a greater drift has used up the
+    slack to it.
+    """
+    events = len(drifts)
+    for source in range(len(gap_beats)):
+        if gap_beats[source] % (gap_begin[source + 1] - gap_begin[source]) != 0:
+            return 0
+    ahead = 1 << 40
+    fix = 0
+    for event in range(events):
+        line = event * LINE
+        is_held = False
+        for slot in range(0, LINE, 2):
+            slack, faster, is_exact = _slack(
+                cycles, base, event, code[line + slot], code[line + slot + 1], drifts, streak
+            )
+            if slack < 0:
+                return 0
+            is_held = is_held or (slack == 0 and faster == 0 and is_exact)
+            if faster > 0:
+                ahead = min(ahead, slack // faster)
+        while fix < len(fixes) and fixes[fix, 0] == event:
+            kind, distance, delay = fixes[fix, 1], fixes[fix, 2], fixes[fix, 3]
+            if kind == 3:
+                return 0
+            if kind == 2:
+                source, number = fixes[fix, 3], fixes[fix, 4]
+                length = gap_begin[source + 1] - gap_begin[source]
+                delay = gaps[gap_begin[source] + number % length] + 1
+            if kind > 0:
+                slack, faster, is_exact = _slack(
+                    cycles, base, event, distance, delay, drifts, streak
+                )
+                if slack < 0:
+                    return 0
+                is_held = is_held or (slack == 0 and faster == 0 and is_exact)
+                if faster > 0:
+                    ahead = min(ahead, slack // faster)
+            fix += 1
+        if not is_held or ahead == 0:
+            return 0
+    return ahead
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _slack(
+    cycles: Array, base: int, event: int, distance: int, delay: int, drifts: Array, streak: int
+) -> tuple[int, int, bool]:
+    """Return the slack of a wait, how fast it goes, and whether that is exact.
+
+    Where frames have drifted alike for less than the wait looks back, it is taken for one for the
+    frame before, which is never shorter.
+    """
+    events = len(drifts)
+    before = event - distance
+    other = before
+    frames_ago = 0
+    while other < 0:
+        other += events
+        frames_ago += 1
+    is_exact = frames_ago <= streak + 1 and base + before > 0
+    if not is_exact:
+        before = other - events
+    slack = int(cycles[base + event] - cycles[base + before] - delay)
+    return slack, int(drifts[other] - drifts[event]), is_exact

@@ -41,6 +41,7 @@ class EdgeKind(IntEnum):
     PLACES = 1
     WORDS = 2
     ROOM = 3
+    RATE = 4  # of a thread to itself
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -68,7 +68,7 @@ class Program:
     def taken(self) -> dict[str, Events]:
         """Per stream, the event that takes each of its beats in a frame."""
         return {
-            name: self._places(ends.consumer, ends.taken_at)
+            name: self.places_of(ends.consumer, ends.taken_at)
             for name, ends in self.graph.streams.items()
         }
 
@@ -78,7 +78,7 @@ class Program:
         return {
             name: np.zeros(0, np.int32)
             if ends.producer is None
-            else self._places(ends.producer, ends.made_at)
+            else self.places_of(ends.producer, ends.made_at)
             for name, ends in self.graph.streams.items()
         }
 
@@ -115,7 +115,7 @@ class Program:
         waited_for = far[:, 0] - far[:, 1] + frames_ago * self.events
         return np.column_stack([far[:, 0], waited_for, far[:, 2], frames_ago])
 
-    def _places(self, thread: int, at: Events) -> Events:
+    def places_of(self, thread: int, at: Events) -> Events:
         """Return the places of events ``at`` of each program that ``thread`` does in a frame."""
         begin, done = self.order.begin[thread], int(self.order.done[thread])
         place: Events = self.order.place[begin : begin + done]

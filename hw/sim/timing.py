@@ -28,39 +28,50 @@ MAX_KEPT_EVENTS = 1 << 27  # 1 GiB
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """Cycles of the events of a run.
+    """Cycles of the events of a run: of some frames as they were evaluated, and what follows.
+
+    Frames between two that are stored lie on the line between them, event by event.
 
     Attributes:
         program: The code.
         frames: Frames of the run.
-        cycles: Of each event of the frames that were evaluated, ``(evaluated, events)``.
-        period: Frames after which the last ones repeat; 0 if they were evaluated to the end.
-        shift: Cycles by which they are later then.
+        numbers: Numbers of the frames that are stored, ascending.
+        cycles: Of each event in these, ``(stored, events)``.
+        evaluated: How many frames were evaluated event by event.
+        period: Frames after which the last ones repeat.
+        shift: Cycles by which each event is later then; one value where it is the same for all.
     """
 
     program: Program
     frames: int
+    numbers: Array
     cycles: Array
+    evaluated: int
     period: int
-    shift: int
+    shift: Array
 
-    def last(self, events: list[int]) -> int:
-        """Return the greatest cycle of some events in the last frame; -1 if there are none."""
-        evaluated = len(self.cycles)
-        rounds = -(-(self.frames - evaluated) // self.period) if self.period else 0
-        frame = self.frames - 1 - rounds * self.period
-        return int(self.cycles[frame, events].max(initial=-1)) + rounds * self.shift
+    def at(self, frames: Array, events: Events) -> Cycles:
+        """Return the cycles of some events of a frame in some frames, ``(frames, events)``."""
+        last = len(self.numbers) - 1
+        later = np.maximum(frames - self.numbers[last], 0) if last >= 0 else frames
+        rounds = -(-later // self.period)
+        same = frames - rounds * self.period
+        rows = np.searchsorted(self.numbers, same, side="right") - 1
+        found: Cycles = self.cycles[np.ix_(rows, events)]
+        between = np.flatnonzero(self.numbers[rows] != same)
+        if len(between):
+            row = rows[between]
+            above = self.cycles[np.ix_(row + 1, events)]
+            steps = self.numbers[row + 1] - self.numbers[row]
+            part = same[between] - self.numbers[row]
+            found[between] += (above - found[between]) // steps[:, None] * part[:, None]
+        shift = self.shift if len(self.shift) == 1 else self.shift[events]
+        found += rounds[:, None] * shift[None, :]
+        return found
 
     def of(self, events: Events) -> Cycles:
         """Return the cycles of some events of a frame, in every frame one after the other."""
-        evaluated = len(self.cycles)
-        known = self.cycles[:, events]
-        if evaluated == self.frames:
-            return known.reshape(-1)
-        later = np.arange(evaluated, self.frames)
-        rounds = (later - evaluated) // self.period + 1
-        rest = known[later - rounds * self.period] + (rounds * self.shift)[:, None]
-        return np.concatenate([known, rest]).reshape(-1)
+        return self.at(np.arange(self.frames), events).reshape(-1)
 
 
 class StreamCycles(Mapping[str, Cycles]):
@@ -73,12 +84,12 @@ class StreamCycles(Mapping[str, Cycles]):
     @property
     def evaluated_images(self) -> int:
         """Images whose events were evaluated, one by one."""
-        return len(self._run.cycles) * self._run.program.images
+        return self._run.evaluated * self._run.program.images
 
     @property
     def is_extrapolated(self) -> bool:
         """Whether the rest follows from those."""
-        return len(self._run.cycles) < self._run.frames
+        return self._run.evaluated < self._run.frames
 
     def __getitem__(self, stream: str) -> Cycles:
         cycles = self._run.of(self._run.program.taken[stream])
@@ -154,8 +165,7 @@ class TimingModel:
         result = evaluated(program, images if program.is_repeated else 1, offers, takes)
         moved = {name: len(events) * result.frames for name, events in program.taken.items()}
         wanted = {name: ends.beats * images for name, ends in graph.streams.items()}
-        last_taken = [int(events[-1]) for events in program.taken.values() if len(events)]
-        total_cycles = 1 + (result.last(last_taken) if result.frames else -1)
+        total_cycles = 1 + _last_transfer(result)
         cycles = StreamCycles(result, max_cycles)
         if total_cycles > max_cycles:
             moved = {name: len(found) for name, found in cycles.items()}
@@ -185,16 +195,31 @@ def _of_images(run: Run, graph: EventGraph, streams: Sequence[str], beat: int) -
     return np.array(rows)
 
 
+def _last_transfer(run: Run) -> int:
+    """Return the cycle of the last transfer; -1 if there is none."""
+    events = [taken[-1] for taken in run.program.taken.values() if len(taken)]
+    if not run.frames or not events:
+        return -1
+    return int(run.at(np.array([run.frames - 1]), np.array(events)).max())
+
+
 def evaluated(program: Program, frames: int, gaps: Patterns, ready: Patterns) -> Run:
     """Return the run of some frames of ``program``.
 
     Raises:
         SimulationError: The run has more events than can be kept, and no two images are alike.
     """
-    if frames == 0 or program.events == 0:
-        nothing = np.zeros((frames, program.events), np.int64)
-        return Run(program=program, frames=frames, cycles=nothing, period=0, shift=0)
     events = program.events
+    if frames == 0 or events == 0:
+        return Run(
+            program=program,
+            frames=frames if events else 0,
+            numbers=np.zeros(0, np.int64),
+            cycles=np.zeros((0, events), np.int64),
+            evaluated=0,
+            period=1,
+            shift=np.zeros(1, np.int64),
+        )
     fixes = _fixes(program, gaps, ready)
     waits = _waits(ready)
     beats = np.array([len(program.taken[name]) for name in program.graph.inputs], np.int64)
@@ -202,28 +227,65 @@ def evaluated(program: Program, frames: int, gaps: Patterns, ready: Patterns) ->
     reach = int(far[:, 3].max(initial=1))
     streaks = np.zeros(MAX_PERIOD + 1, np.int64)
     shifts = np.zeros(MAX_PERIOD + 1, np.int64)
-    kept, done, period = 0, 0, 0
+    drifts = np.zeros(events, np.int64)
     cycles = np.full(1, NEVER, np.int64)
-    while done < frames and not period:
-        kept = min(frames, max(2 * kept, FIRST_FRAMES))
-        if kept * events > max(MAX_KEPT_EVENTS, events):
-            raise SimulationError(
-                f"{program.graph.name}: {frames} images of {events} events each are too many to "
-                f"keep, and after {done} they still differ; simulate fewer"
-            )
-        before, cycles = cycles, np.empty(1 + kept * events, np.int64)
-        cycles[: len(before)] = before
-        done, period = evaluate(
-            cycles, done, kept, program.code, fixes, gaps.begin, gaps.values, beats,
-            ready.begin, waits, far, reach, streaks, shifts,
+    numbers: list[int] = []
+    done = consecutive = skipped = room = 0
+    period, shift = 1, np.zeros(1, np.int64)
+    while done + skipped < frames:
+        if done == room:
+            room = min(frames - skipped, max(2 * room, FIRST_FRAMES))
+            cycles = _grown(cycles, room, program)
+        before = done
+        done, found, ahead = evaluate(
+            cycles, consecutive, done, room, program.code, fixes, gaps.begin, gaps.values, beats,
+            ready.begin, waits, far, reach, streaks, shifts, drifts,
         )  # fmt: skip
+        numbers.extend(range(before + skipped, done + skipped))
+        if found:
+            period, shift = found, shifts[found : found + 1]
+            break
+        if ahead >= frames - done - skipped:
+            shift = drifts
+            break
+        if ahead:
+            # The last frames before the next one to evaluate, which it may look back at.
+            room = max(room, done + reach)
+            cycles = _grown(cycles, room, program)
+            rows = cycles[1:].reshape(room, events)
+            steps = np.arange(ahead - reach + 1, ahead + 1)
+            rows[done : done + reach] = rows[done - 1] + steps[:, None] * drifts
+            numbers.extend((done + skipped - 1 + steps).tolist())
+            consecutive, done, skipped = done, done + reach, skipped + ahead - reach
+            streaks[:] = 0
     return Run(
         program=program,
         frames=frames,
+        numbers=np.array(numbers),
         cycles=cycles[1 : 1 + done * events].reshape(done, events),
+        evaluated=len(numbers),
         period=period,
-        shift=int(shifts[period]),
+        shift=shift,
     )
+
+
+def _grown(cycles: Array, frames: int, program: Program) -> Array:
+    """Return ``cycles`` with room for ``frames`` frames.
+
+    Raises:
+        SimulationError: That is too much.
+    """
+    size = 1 + frames * program.events
+    if size <= len(cycles):
+        return cycles
+    if size > max(MAX_KEPT_EVENTS, program.events + 1):
+        raise SimulationError(
+            f"{program.graph.name}: after {frames // 2} images they still differ, and more of "
+            f"{program.events} events each are too many to keep; simulate fewer images"
+        )
+    grown = np.empty(size, np.int64)
+    grown[: len(cycles)] = cycles
+    return grown
 
 
 def _fixes(program: Program, gaps: Patterns, ready: Patterns) -> Array:

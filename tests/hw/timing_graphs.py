@@ -298,3 +298,61 @@ def _dataflow(maker: GraphMaker, beats: dict[str, int]) -> Dataflow:
         outputs=tuple(maker.loose),
         stages=tuple(stages),
     )
+
+
+def bursty_net(rng: Generator, *, streams: int = 5) -> Dataflow:
+    """Return a net of stages that take and give beats in bursts, with stages between that pass on.
+
+    A burst may be stored on either side of a stage that passes on, so that FIFOs stand for each
+    other. In half of the nets a fork and a sum enclose a part.
+    """
+    beats = int(rng.choice([6, 8, 12, 16, 24]))
+    stages: list[Stage] = []
+    here = "x"
+
+    def add(schedule: Schedule, inputs: tuple[str, ...], outputs: int = 1) -> tuple[str, ...]:
+        name = f"s{len(stages)}"
+        names = tuple(f"{name}_{i}" for i in range(outputs))
+        stages.append(
+            Timed(
+                name=name,
+                inputs=inputs,
+                outputs=names,
+                timing=schedule,
+                beats_in=(beats,) * len(inputs),
+                beats_out=(beats,) * outputs,
+            )
+        )
+        return names
+
+    def passing() -> Schedule:
+        thread = Thread(consumes={"s_axis": table(1, 0)}, produces={"m_axis": table(1, 0)})
+        pipe = Pipe(latency=int(rng.integers(1, 3)), capacity=int(rng.integers(1, 4)))
+        return Schedule(threads=(thread,), pipes={"m_axis": pipe})
+
+    def bursty() -> Schedule:
+        size = int(rng.choice([d for d in range(2, beats + 1) if beats % d == 0]))
+        length = size + int(rng.integers(0, 2 * size))
+        moves = table(length, slice(0, size)), table(length, slice(length - size, None))
+        thread = Thread(consumes={"s_axis": moves[0]}, produces={"m_axis": moves[1]})
+        pipe = Pipe(latency=int(rng.integers(1, 4)), capacity=int(rng.integers(1, 5)))
+        return Schedule(threads=(thread,), pipes={"m_axis": pipe})
+
+    def chain(at: str, length: int) -> str:
+        for _ in range(length):
+            (at,) = add(bursty() if rng.random() < 0.5 else passing(), (at,))
+        return at
+
+    if rng.random() < 0.5:
+        here = chain(here, streams + 1)
+    else:
+        before = int(rng.integers(0, 2))
+        here = chain(here, before)
+        left, right = add(fork(2, 2), (here,), outputs=2)
+        inside = streams - 2 - before
+        split = int(rng.integers(0, inside + 1)) if inside > 0 else 0
+        left, right = chain(left, split), chain(right, max(inside - split, 0))
+        (here,) = add(buffered_add(rng), (left, right))
+    return Dataflow(
+        name="net", inputs={"x": beats_type(beats)}, outputs=(here,), stages=tuple(stages)
+    )
