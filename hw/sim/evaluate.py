@@ -104,7 +104,8 @@ def evaluate(
                 fix += 1
         if len(drifts) and frame > consecutive + 1:
             streaks[0] = streaks[0] + 1 if _drifts_on(cycles, base, drifts) else 0
-            if streaks[0] > 0:
+            # The longer frames drifted alike, the more is known about waits for old ones.
+            if streaks[0] > 0 and streaks[0] + 1 >= min(reach, MAX_PERIOD):
                 ahead = _frames_ahead(
                     cycles, base, code, fixes, gap_begin, gaps, gap_beats, drifts, streaks[0]
                 )
@@ -128,23 +129,26 @@ def evaluate(
                 continue
             streaks[period] = streaks[period] + 1 if shifts[period] == shift else 1
             shifts[period] = shift
-            if streaks[period] >= reach or _is_slack(cycles, base, events, period, far):
+            streak = streaks[period]
+            if streak >= reach or _is_slack(cycles, base, events, period, streak, far):
                 return frame + 1, period, 0
+            break
     return stop, 0, 0
 
 
 @njit(cache=True)  # pragma: no cover - compiled
-def _is_slack(cycles: Array, base: int, events: int, period: int, far: Array) -> bool:
-    """Return whether waits for old frames would not be felt if they were for the last frame.
+def _is_slack(cycles: Array, base: int, events: int, period: int, streak: int, far: Array) -> bool:
+    """Return whether waits for old frames are not felt, or are for frames that repeat already.
 
-    In ``period`` frames that repeat that holds for all frames to come, as nothing that happened
-    earlier can be waited for longer.
+    A wait that looks back farther than frames repeat is taken for one for the oldest of these,
+    which is never shorter. If it is not felt in a whole period, it never will be.
     """
     for frame in range(period):
         here = base - frame * events
         for wait in range(len(far)):
-            before = here - events + far[wait, 1]
-            if cycles[here + far[wait, 0]] < cycles[before] + far[wait, 2]:
+            before = here - min(far[wait, 3], streak) * events + far[wait, 1]
+            is_felt = cycles[here + far[wait, 0]] < cycles[before] + far[wait, 2]
+            if is_felt and far[wait, 3] > streak:
                 return False
     return True
 
@@ -226,8 +230,8 @@ def _slack(
 ) -> tuple[int, int, bool]:
     """Return the slack of a wait, how fast it goes, and whether that is exact.
 
-    Where frames have drifted alike for less than the wait looks back, it is taken for one for the
-    frame before, which is never shorter.
+    A wait that looks back farther than frames have drifted alike is taken for one for the oldest of
+    these, which is never shorter.
     """
     events = len(drifts)
     before = event - distance
@@ -236,8 +240,7 @@ def _slack(
     while other < 0:
         other += events
         frames_ago += 1
-    is_exact = frames_ago <= streak + 1 and base + before > 0
-    if not is_exact:
-        before = other - events
+    seen = min(frames_ago, streak + 1)
+    before = other - seen * events
     slack = int(cycles[base + event] - cycles[base + before] - delay)
-    return slack, int(drifts[other] - drifts[event]), is_exact
+    return slack, int(drifts[other] - drifts[event]), seen == frames_ago

@@ -1,9 +1,10 @@
 """An order in which the events of an image can be evaluated: a static schedule of the event graph.
 
 Whether an event can fire at all depends on counts of tokens alone, never on cycles [1]_. So the
-order is found once, without any time: a thread runs until it lacks a token, and goes on when that
-token is made. After an image every edge holds as many tokens as before it, so that the same order
-serves every image. Where threads and images do not align, the whole run is one frame.
+order is found once, without any time: of the threads that have their tokens the one farthest behind
+goes on, so that little is stored and the order also serves other depths of FIFOs. After an image
+every edge holds as many tokens as before it, so that the same order serves every image. Where
+threads and images do not align, the whole run is one frame.
 
 References:
     .. [1] Lee, Messerschmitt, "Static Scheduling of Synchronous Data Flow Programs for Digital
@@ -195,15 +196,14 @@ def _run(
         earlier[e] = tokens[e] // taken * program[target[e]]
         number[e] = tokens[e] % taken
         lacking[e] = earlier[e] + taken_at[taken_begin[e] + number[e]]
-    queue = np.arange(threads)
-    is_queued = np.ones(threads, np.bool_)
-    head, queued = 0, threads
+    can_run = np.ones(threads, np.bool_)
     places = 0
-    while queued > 0:
-        thread = queue[head]
-        head = head + 1 if head + 1 < threads else 0
-        queued -= 1
-        is_queued[thread] = False
+    thread = threads - 1
+    while thread >= 0:
+        if not can_run[thread]:
+            thread -= 1
+            continue
+        can_run[thread] = False
         stop = limits[thread]
         waits_for[thread] = -1
         for x in range(in_begin[thread], in_begin[thread + 1]):
@@ -213,20 +213,39 @@ def _run(
                 waits_for[thread] = e
         first = done[thread]
         if stop <= first:
+            thread -= 1
             continue
+        # Not further than to the first token that a thread behind it waits for.
+        before = within[thread]
+        for x in range(out_begin[thread], out_begin[thread + 1]):
+            e = out_edges[x]
+            other = target[e]
+            is_made = made_begin[e + 1] > made_begin[e]
+            if other <= thread or waits_for[other] != e or not is_made:
+                continue
+            made = made_before[count_begin[e] + before]
+            next_made = first - before
+            if made == made_begin[e + 1] - made_begin[e]:
+                made = 0
+                next_made += program[thread]
+            next_made += made_at[made_begin[e] + made]
+            if next_made + 1 < stop:
+                stop = next_made + 1
+                waits_for[thread] = -1
+                can_run[thread] = True
         if len(place):
             for event in range(begin[thread] + first, begin[thread] + stop):
                 place[event] = places
                 places += 1
         done[thread] = stop
-        before = within[thread]
         after = before + stop - first
         programs = 0
         if after >= program[thread]:
             programs = after // program[thread]
             after -= programs * program[thread]
         within[thread] = after
-        for x in range(out_begin[thread], out_begin[thread + 1]):
+        here = thread
+        for x in range(out_begin[here], out_begin[here + 1]):
             e = out_edges[x]
             counts = count_begin[e]
             made = programs * (made_begin[e + 1] - made_begin[e])
@@ -241,9 +260,7 @@ def _run(
                 number[e] -= whole * taken
                 earlier[e] += whole * program[other]
             lacking[e] = earlier[e] + taken_at[taken_begin[e] + number[e]]
-            if waits_for[other] == e and not is_queued[other]:
-                is_queued[other] = True
-                tail = head + queued
-                queue[tail if tail < threads else tail - threads] = other
-                queued += 1
+            if waits_for[other] == e:
+                can_run[other] = True
+                thread = max(thread, other)
     return done, waits_for

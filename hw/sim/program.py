@@ -100,20 +100,29 @@ class Program:
 
     @cached_property
     def far(self) -> Array:
-        """Waits for an event two or more frames ago: event, event, delay, frames; ``(far, 4)``."""
-        lines = self.code.reshape(-1, SLOTS, 2)
-        here = np.repeat(np.arange(self.events), SLOTS)
-        waits = np.concatenate(
-            [
-                np.column_stack([here, lines.reshape(-1, 2)]),
-                self.more[:, :3],
-            ]
-        )
-        frames_ago = -((waits[:, 0] - waits[:, 1]) // max(self.events, 1))
-        far = waits[frames_ago > 1]
-        frames_ago = frames_ago[frames_ago > 1]
-        waited_for = far[:, 0] - far[:, 1] + frames_ago * self.events
-        return np.column_stack([far[:, 0], waited_for, far[:, 2], frames_ago])
+        """Waits for an event two or more frames ago: event, event, delay, frames, edge."""
+        rows = []
+        numbers = np.arange(self.events)
+        for slot in range(1, SLOTS):
+            distance = self.code[2 * slot :: LINE]
+            far = np.flatnonzero(distance > numbers + self.events)
+            delay, edge = self.code[2 * slot + 1 :: LINE], self.edges[slot - 1 :: SLOTS - 1]
+            rows.append(np.column_stack([far, distance[far], delay[far], edge[far]]))
+        rows.append(self.more[self.more[:, 1] > self.more[:, 0] + self.events])
+        event, distance, delay, edge = np.concatenate(rows).astype(np.int64).T
+        frames_ago = -((event - distance) // max(self.events, 1))
+        waited_for = event - distance + frames_ago * self.events
+        return np.column_stack([event, waited_for, delay, frames_ago, edge])
+
+    def taken_on(self, edge: int) -> Events:
+        """Return the events of a frame that take tokens from an edge."""
+        found = self.graph.edges[edge]
+        return self.places_of(found.target, np.unique(found.taken_at))
+
+    def made_on(self, edge: int) -> Events:
+        """Return the event that makes each token on an edge in a frame."""
+        found = self.graph.edges[edge]
+        return self.places_of(found.source, found.made_at)
 
     def places_of(self, thread: int, at: Events) -> Events:
         """Return the places of events ``at`` of each program that ``thread`` does in a frame."""

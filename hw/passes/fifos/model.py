@@ -5,7 +5,7 @@ places and delay to the edges of the stream there (``hw.sim.event_graph``):
 
 - beats arrive ``latency`` cycles later;
 - there are ``depth`` more places, and each is seen free one cycle later;
-- where ``depth <= latency``, a place is free again only ``latency + 1`` cycles after its beat came.
+- in one of one beat, that beat comes two cycles after the one before, or later.
 
 Every input is offered an image each ``interval`` cycles. If the images then follow each other in
 just that interval, the FIFOs keep it. If they do not, the events that were waited for, followed
@@ -28,6 +28,8 @@ from .plan import Plan
 from .slots import UNBOUNDED, Fifos, Verdict, with_slots
 
 _MANY = 1 << 40  # tokens that never run out
+MAX_PLANS = 6
+MAX_PLANNED_EVENTS = 1 << 23
 
 
 class FifoModel:
@@ -36,6 +38,7 @@ class FifoModel:
     Attributes:
         places: Where the FIFOs may stand, by slot.
         interval: Cycles of an image that are asked for.
+        unlimited_interval: Cycles of an image with FIFOs without limit.
         checks: FIFOs that were evaluated so far.
     """
 
@@ -60,7 +63,7 @@ class FifoModel:
         self._arrays = GraphArrays.of(self._graph)
         programs = [thread.programs or 0 for thread in self._graph.threads]
         self._limits = self._arrays.program * np.array(programs, np.int64)
-        self._plan: Plan | None = None
+        self._plans: list[Plan] = []
         self.checks = 0
         self._known: dict[Fifos, Verdict] = {}
         self.interval = max(
@@ -74,6 +77,7 @@ class FifoModel:
                 f"{self.name}: one image in {interval} cycles is asked for, but whatever the FIFOs "
                 f"it takes {least}; fold the slowest stage less"
             )
+        self.unlimited_interval = least
         self.set_interval(interval or least)
 
     @property
@@ -94,14 +98,19 @@ class FifoModel:
         return self._known[fifos]
 
     def _check(self, fifos: Fifos) -> Verdict:
-        plan = self._plan
-        if plan is None or not plan.set_fifos(fifos):
-            tokens = self._tokens(fifos)
-            order = find_order(self._arrays, self._limits, tokens)
+        plan = next((plan for plan in self._plans if plan.set_fifos(fifos)), None)
+        if plan is None:
+            order = find_order(self._arrays, self._limits, self._tokens(fifos))
             if (order.done < self._limits).any():
                 return Verdict(is_kept=False, interval=None, full=self._deadlock(order))
-            plan = self._plan = Plan(self._graph, self._arrays, self._slots, order)
-            assert plan.set_fifos(fifos)
+            plan = Plan(self._graph, self._arrays, self._slots, order)
+            is_valid = plan.set_fifos(fifos)
+            assert is_valid
+            self._plans.append(plan)
+        # The one that was of use last is tried first.
+        self._plans = [plan, *(other for other in self._plans if other is not plan)]
+        kept = MAX_PLANNED_EVENTS // max(int(self._limits.sum()), 1)
+        del self._plans[max(min(kept, MAX_PLANS), 1) :]
         return plan.verdict(self.interval)
 
     def _tokens(self, fifos: Fifos) -> Array:
@@ -109,7 +118,6 @@ class FifoModel:
         tokens = self._arrays.tokens.copy()
         for slot, depth in zip(self._slots, fifos.depths, strict=True):
             tokens[slot.places] = _MANY if depth == UNBOUNDED else slot.capacity + depth
-            tokens[slot.again] = _MANY
             if slot.producer is not None:
                 tokens[slot.producer] = _MANY
         return tokens

@@ -7,18 +7,26 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numba import njit
 
 from ...errors import SimulationError
 from ...sim.evaluate import MAX_PERIOD, NEVER, evaluate
 from ...sim.event_graph import EventGraph, Events
 from ...sim.order import Array, GraphArrays, Order
-from ...sim.program import LINE, SLOTS, Fix, assemble
+from ...sim.program import Fix, Program, assemble
 from .slots import UNBOUNDED, Fifos, Slot, Verdict
+from .waits import (
+    PACE,
+    START,
+    far_waits,
+    find_waits,
+    follow,
+    free_own_waits,
+    set_own_waits,
+    set_waits,
+)
 
 _FIRST_FRAMES = 3
 _MAX_FRAMES = 200
-_PACE = -2  # the edge of a wait for the source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,14 +34,12 @@ class _Waits:
     """The waits of a frame on one edge that depends on a FIFO.
 
     Attributes:
-        line: Where distance and delay of each wait are in the code; -1 if they are a fix.
-        fix: The fix that each wait is; -1 if it is in the code.
+        at: Where each wait is: its place in the code, or, below 0, its fix, -1 for the first.
         taken: Event of each wait.
         made: Event that makes each token of a frame.
     """
 
-    line: Events
-    fix: Events
+    at: Array
     taken: Events
     made: Events
 
@@ -47,104 +53,94 @@ class Plan:
         program = assemble(graph, arrays, order, images=1, is_repeated=True)
         self._program = program
         self._slots = slots
-        self._code = program.code
-        starts = program.fixes[program.fixes[:, 1] == Fix.START]
-        rows = [np.column_stack([starts, np.full(len(starts), -1)])]
-        for name in graph.inputs:
-            # The first beat of an image, after the first beat of the image before.
-            first = int(program.taken[name][0])
-            rows.append(np.array([[first, Fix.WAIT, program.events, 0, 0, _PACE]]))
-        more = np.zeros((len(program.more), 6), np.int64)
-        more[:, 0] = program.more[:, 0]
-        more[:, 1] = Fix.WAIT
-        more[:, 2:4] = program.more[:, 1:3]
-        more[:, 5] = program.more[:, 3]
-        fixes = np.concatenate([*rows, more])
-        fixes = fixes[np.lexsort((fixes[:, 1], fixes[:, 0]))]
-        self._fixes = np.ascontiguousarray(fixes[:, :5])
-        self._fix_edges = np.ascontiguousarray(fixes[:, 5])
-        self._waits = self._find_waits(arrays)
-        self._rank = np.ones(len(arrays.source), np.int64)
-        self._slot_of_edge = np.full(len(arrays.source), -1, np.int64)
+        self._fixes, self._fix_edges = _fixes_with_edges(program)
+        edges = len(graph.edges)
+        asked = [
+            edge
+            for slot in slots
+            for edge in (slot.beats, slot.places, slot.producer)
+            if edge is not None
+        ]
+        self._waits = self._find_waits(asked)
+        is_asked = np.zeros(edges + 1, np.bool_)
+        is_asked[asked] = True
+        self._fixed_far = program.far[~is_asked[program.far[:, 4]]][:, :4]
+        self._far: dict[int, Array] = {}
+        # Behind the edges, a number for each slot: the wait of a beat for the one before it.
+        self._slot_of = np.full(edges + len(slots), -1, np.int64)
+        self._rank = np.ones(edges + len(slots), np.int64)
         for index, slot in enumerate(slots):
-            for edge in (slot.beats, slot.places, slot.again):
-                self._slot_of_edge[edge] = index
-            self._rank[[slot.places, slot.again]] = 2
-        self._fifos: Fifos | None = None
+            self._slot_of[[slot.beats, slot.places, edges + index]] = index
+            self._rank[[slot.places, edges + index]] = 2
+        self._own_edge = np.full(program.events, -1, np.int32)
+        self._set: list[tuple[int, int] | None] = [None] * len(slots)
+        self._is_alone = [False] * len(slots)
         self._cycles = np.full(1 + _FIRST_FRAMES * program.events, NEVER, np.int64)
 
-    def _find_waits(self, arrays: GraphArrays) -> dict[int, _Waits]:
-        """Return the waits on each edge that a FIFO changes."""
+    def _find_waits(self, asked: Sequence[int]) -> dict[int, _Waits]:
+        """Return the waits on some edges."""
         program = self._program
-        asked = {
-            edge
-            for slot in self._slots
-            for edge in (slot.beats, slot.places, slot.again, slot.producer)
-            if edge is not None
+        taken = {edge: program.taken_on(edge) for edge in asked}
+        number = np.full(len(program.graph.edges) + 1, -1, np.int64)
+        number[list(asked)] = np.arange(len(asked))
+        sizes = [len(events) for events in taken.values()]
+        begin = np.cumsum([0, *sizes]).astype(np.int64)
+        at = np.zeros(int(begin[-1]), np.int64)
+        find_waits(program.edges, self._fixes, self._fix_edges, number, begin[:-1].copy(), at)
+        return {
+            edge: _Waits(at=at[start:end], taken=taken[edge], made=program.made_on(edge))
+            for edge, start, end in zip(asked, begin, begin[1:], strict=False)
         }
-        is_asked = np.zeros(len(arrays.source) + 1, np.bool_)
-        is_asked[list(asked)] = True
-        at = np.flatnonzero(is_asked[program.edges])
-        edges = program.edges[at]
-        by_edge = np.argsort(edges, kind="stable")
-        at, edges = at[by_edge], edges[by_edge]
-        waits = {}
-        for edge in asked:
-            begin, end = np.searchsorted(edges, [edge, edge + 1])
-            events, slot = np.divmod(at[begin:end], SLOTS - 1)
-            lines = events * LINE + 2 * slot + 2
-            rows = np.flatnonzero((self._fix_edges == edge) & (self._fixes[:, 1] == Fix.WAIT))
-            every = np.concatenate([events, self._fixes[rows, 0]])
-            order = np.argsort(every, kind="stable")
-            nowhere = np.full(len(rows), -1)
-            made = program.places_of(int(arrays.source[edge]), program.graph.edges[edge].made_at)
-            waits[edge] = _Waits(
-                line=np.concatenate([lines, nowhere])[order].astype(np.int32),
-                fix=np.concatenate([np.full(len(lines), -1), rows])[order].astype(np.int32),
-                taken=every[order].astype(np.int32),
-                made=made,
-            )
-        return waits
 
     def set_fifos(self, fifos: Fifos) -> bool:
         """Set the waits for ``fifos`` and return whether the order allows them."""
-        before = self._fifos
-        self._fifos = None
-        for index, slot in enumerate(self._slots):
-            depth, latency = fifos.depths[index], fifos.latencies[index]
-            if before is not None and (depth, latency) == (
-                before.depths[index],
-                before.latencies[index],
-            ):
-                continue
-            has_fifo = depth != 0 or latency != 0
-            self._set(slot.beats, 0, slot.latency + latency)
-            places = UNBOUNDED if depth == UNBOUNDED else slot.capacity + depth
-            is_valid = self._set(slot.places, places, 2 if has_fifo else 1)
-            self._set(slot.again, depth if 0 < depth <= latency else UNBOUNDED, latency + 1)
-            if slot.producer is not None:
-                tokens = slot.capacity if has_fifo else UNBOUNDED
-                self._set(slot.producer, tokens, slot.latency + 1)
-            if not is_valid:
-                return False
-        self._fifos = fifos
+        for index, wanted in enumerate(zip(fifos.depths, fifos.latencies, strict=True)):
+            if self._set[index] != wanted:
+                self._set[index] = None
+                if not self._set_slot(index, *wanted):
+                    return False
+                self._set[index] = wanted
         return True
 
-    def _set(self, edge: int, tokens: int, delay: int) -> bool:
-        waits = self._waits[edge]
-        return bool(
-            _set_waits(
-                self._code, self._fixes, waits.line, waits.fix, waits.taken, waits.made,
-                self._program.events, tokens, delay,
-            )
+    def _set_slot(self, index: int, depth: int, latency: int) -> bool:
+        slot = self._slots[index]
+        places = UNBOUNDED if depth == UNBOUNDED else slot.capacity + depth
+        if not self._set_edge(slot.places, places, 2 if depth else 1):
+            return False
+        self._set_edge(slot.beats, 0, slot.latency + latency)
+        if slot.producer is not None:
+            tokens = slot.capacity if depth else UNBOUNDED
+            self._set_edge(slot.producer, tokens, slot.latency + 1)
+        assert depth <= 1 or depth > latency
+        self._set_alone(index, is_alone=0 < depth <= latency)
+        return True
+
+    def _set_edge(self, edge: int, tokens: int, delay: int) -> bool:
+        waits, program = self._waits[edge], self._program
+        is_valid = set_waits(
+            program.code, self._fixes, waits.at, waits.taken, waits.made, program.events, tokens,
+            delay,
         )  # fmt: skip
+        self._far[edge] = far_waits(program.code, self._fixes, waits.at, waits.taken)
+        return bool(is_valid)
+
+    def _set_alone(self, index: int, *, is_alone: bool) -> None:
+        """Let each beat come two cycles after the one before where the FIFO holds only one."""
+        edges = self._program.graph.edges
+        self._is_alone[index] = is_alone
+        beats = self._slots[index].beats
+        code, own_edge = self._program.code, self._own_edge
+        free_own_waits(code, self._waits[beats].taken, own_edge)
+        for other, slot in enumerate(self._slots):
+            # The consumer may take from other slots in the same event.
+            if self._is_alone[other] and edges[slot.beats].target == edges[beats].target:
+                set_own_waits(code, self._waits[slot.beats].taken, own_edge, len(edges) + other)
 
     def verdict(self, interval: int) -> Verdict:
         """Return whether the FIFOs that are set keep ``interval``."""
         program, events = self._program, self._program.events
-        for row in np.flatnonzero(self._fix_edges == _PACE):
-            self._fixes[row, 3] = interval
-        far = self._far()
+        self._fixes[self._fix_edges == PACE, 3] = interval
+        far = np.concatenate([self._fixed_far, *self._far.values()])
         reach = int(far[:, 3].max(initial=1))
         streaks = np.zeros(MAX_PERIOD + 1, np.int64)
         shifts = np.zeros(MAX_PERIOD + 1, np.int64)
@@ -169,38 +165,26 @@ class Plan:
                 )
             frames = done + 2
 
-    def _far(self) -> Array:
-        """Return the waits for events two or more frames ago, see ``Program.far``."""
-        rows = [np.zeros((0, 4), np.int64)]
-        for waits in self._waits.values():
-            rows.append(
-                _far_waits(self._code, self._fixes, waits.line, waits.fix, waits.taken,
-                           self._program.events)
-            )  # fmt: skip
-        return np.concatenate(rows)
-
     def _cycle(self, frames: int) -> Verdict | None:
         """Return the cycle of waits that the latest event closes, if there is one."""
         program = self._program
-        path = np.zeros(frames * program.events, np.int64)
-        seen = np.full(program.events, -1, np.int64)
-        steps, cycles, images = _follow(
+        used = np.zeros(len(self._slot_of), np.bool_)
+        cycles, images = follow(
             self._cycles, frames, program.code, program.edges, self._fixes, self._fix_edges,
-            self._rank, seen, path,
+            self._own_edge, self._rank, used,
         )  # fmt: skip
         if images == 0:
             return None
         full: set[int] = set()
         late: set[int] = set()
-        assert self._fifos is not None
-        for edge in np.unique(path[:steps]):
-            slot = int(self._slot_of_edge[edge]) if edge >= 0 else -1
-            if slot < 0:
-                continue
-            if edge != self._slots[slot].beats:
-                full.add(slot)
-            if edge != self._slots[slot].places and self._fifos.latencies[slot]:
-                late.add(slot)
+        for edge in np.flatnonzero(used & (self._slot_of >= 0)):
+            index = int(self._slot_of[edge])
+            slot, fifo = self._slots[index], self._set[index]
+            assert fifo is not None
+            if edge != slot.beats:
+                full.add(index)
+            if edge != slot.places and fifo[1]:
+                late.add(index)
         return Verdict(
             is_kept=False,
             interval=Fraction(int(cycles), int(images)),
@@ -209,153 +193,19 @@ class Plan:
         )
 
 
-@njit(cache=True)  # pragma: no cover - compiled
-def _set_waits(
-    code: Events,
-    fixes: Array,
-    line: Events,
-    fix: Events,
-    taken: Events,
-    made: Events,
-    events: int,
-    tokens: int,
-    delay: int,
-) -> bool:
-    """Let each event wait for the token ``tokens`` before its own; not at all if negative.
-
-    Returns:
-        Whether none waits for an event that comes later in the order.
-    """
-    beats = len(made)
-    frames_ago = 0
-    number = 0
-    if tokens > 0:
-        frames_ago = (tokens + beats - 1) // beats
-        number = frames_ago * beats - tokens
-    is_valid = True
-    for beat in range(len(taken)):
-        here = taken[beat]
-        if tokens < 0:
-            distance = code[here * LINE]
-            wait = code[here * LINE + 1]
-        else:
-            distance = here - made[number] + frames_ago * events
-            wait = delay
-            is_valid = is_valid and distance > 0
-        if line[beat] >= 0:
-            code[line[beat]] = distance
-            code[line[beat] + 1] = wait
-        else:
-            fixes[fix[beat], 2] = distance
-            fixes[fix[beat], 3] = wait
-        number += 1
-        if number == beats:
-            number = 0
-            frames_ago -= 1
-    return is_valid
-
-
-@njit(cache=True)  # pragma: no cover - compiled
-def _far_waits(
-    code: Events, fixes: Array, line: Events, fix: Events, taken: Events, events: int
-) -> Array:
-    """Return the waits for events two or more frames ago: event, event, delay, frames."""
-    found = np.zeros((len(taken), 4), np.int64)
-    count = 0
-    for beat in range(len(taken)):
-        if line[beat] >= 0:
-            distance, delay = np.int64(code[line[beat]]), np.int64(code[line[beat] + 1])
-        else:
-            distance, delay = fixes[fix[beat], 2], fixes[fix[beat], 3]
-        before = taken[beat] - distance
-        if before < -events:
-            frames_ago = -(before // events)
-            found[count, 0] = taken[beat]
-            found[count, 1] = before + frames_ago * events
-            found[count, 2] = delay
-            found[count, 3] = frames_ago
-            count += 1
-    return found[:count]
-
-
-@njit(cache=True)  # pragma: no cover - compiled
-def _follow(
-    cycles: Array,
-    frames: int,
-    code: Events,
-    edges: Events,
-    fixes: Array,
-    fix_edges: Array,
-    rank: Array,
-    seen: Array,
-    path: Array,
-) -> tuple[int, int, int]:
-    """Follow what the latest event of the last frame waited for until an event comes again.
-
-    Of several waits that ended in the same cycle, the one of least rank is followed: that of the
-    thread itself, then others, then those that FIFOs bound, the source last.
-
-    Args:
-        cycles: Of every event, see ``evaluate``.
-        frames: Frames in it, at least 2.
-        code: See ``Program``.
-        edges: See ``Program``.
-        fixes: See ``evaluate``.
-        fix_edges: Edge of each fix.
-        rank: Per edge.
-        seen: -1 for every event of a frame; scratch.
-        path: Receives the edges of the cycle, -1 where a thread waited for itself.
-
-    Returns:
-        Edges in ``path``, and the cycles and images that the cycle takes; no images if the first
-        frame was reached before an event came again.
-    """
-    events = len(seen)
-    base = (frames - 1) * events
-    latest, at = -(1 << 62), base
-    for event in range(events):
-        delay = int(cycles[1 + base + event] - cycles[1 + base - events + event])
-        if delay > latest:
-            latest, at = delay, base + event
-    first = -1
-    end = at
-    steps = 0
-    while True:
-        event = at % events
-        if first < 0:
-            if seen[event] >= 0:
-                # Once more around, this time with the edges.
-                first = at
-                end = int(seen[event])
-                at = end
-            seen[event] = at
-        elif at == first:
-            return steps, int(cycles[1 + end] - cycles[1 + at]), (end - at) // events
-        now = cycles[1 + at]
-        line = event * LINE
-        best, chosen, before = 9, -1, -1
-        if at >= code[line] and cycles[1 + at - code[line]] + code[line + 1] == now:
-            best, before = 0, at - int(code[line])
-        for slot in range(SLOTS - 1):
-            if best == 0:
-                break
-            edge = int(edges[event * (SLOTS - 1) + slot])
-            distance, delay = int(code[line + 2 * slot + 2]), int(code[line + 2 * slot + 3])
-            if edge < 0 or at < distance or cycles[1 + at - distance] + delay != now:
-                continue
-            if rank[edge] < best:
-                best, chosen, before = int(rank[edge]), edge, at - distance
-        fix = np.searchsorted(fixes[:, 0], event)
-        while best > 0 and fix < len(fixes) and fixes[fix, 0] == event:
-            distance, delay, edge = int(fixes[fix, 2]), int(fixes[fix, 3]), int(fix_edges[fix])
-            if fixes[fix, 1] == 1 and at >= distance and cycles[1 + at - distance] + delay == now:
-                order = int(rank[edge]) if edge >= 0 else 3
-                if order < best:
-                    best, chosen, before = order, edge, at - distance
-            fix += 1
-        if before < 0:
-            return 0, 0, 0
-        if first >= 0:
-            path[steps] = chosen
-            steps += 1
-        at = before
+def _fixes_with_edges(program: Program) -> tuple[Array, Array]:
+    """Return the fixes of a program with waits for the source, and the edge of each."""
+    starts = program.fixes[program.fixes[:, 1] == Fix.START]
+    rows = [np.column_stack([starts, np.full(len(starts), START)])]
+    for name in program.graph.inputs:
+        # The first beat of an image, after the first beat of the image before.
+        first = int(program.taken[name][0])
+        rows.append(np.array([[first, Fix.WAIT, program.events, 0, 0, PACE]]))
+    more = np.zeros((len(program.more), 6), np.int64)
+    more[:, 0] = program.more[:, 0]
+    more[:, 1] = Fix.WAIT
+    more[:, 2:4] = program.more[:, 1:3]
+    more[:, 5] = program.more[:, 3]
+    fixes = np.concatenate([*rows, more])
+    fixes = fixes[np.lexsort((fixes[:, 1], fixes[:, 0]))]
+    return np.ascontiguousarray(fixes[:, :5]), np.ascontiguousarray(fixes[:, 5])

@@ -55,9 +55,10 @@ class FifoSizing:
         fifos: One for each logical stream between two stages.
         measure: What was minimised.
         total: Price of all, in LUTs or bits.
-        lower_bound: No FIFOs of the grid (0, 1, 2, 4, 8, ... beats) that keep the interval cost
-            less, in LUTs or bits.
-        is_minimal: Whether the FIFOs cost no more than the bound.
+        grid_total: The same before the depths were trimmed from the grid (0, 1, 2, 4, 8, ... beats)
+            to what is needed.
+        lower_bound: No FIFOs of the grid that keep the interval cost less, in LUTs or bits.
+        is_minimal: Whether those of the grid cost no more than the bound.
         checks: FIFOs that were evaluated to find these.
     """
 
@@ -66,6 +67,7 @@ class FifoSizing:
     fifos: tuple[SizedFifo, ...]
     measure: Measure
     total: float
+    grid_total: float
     lower_bound: float
     is_minimal: bool
     checks: int
@@ -92,6 +94,7 @@ class FifoSizing:
             "interval_without_limit": self.interval_without_limit,
             "measure": self.measure,
             "total": self.total,
+            "grid_total": self.grid_total,
             "lower_bound": self.lower_bound,
             "is_minimal": self.is_minimal,
             "bits": self.bits,
@@ -128,9 +131,10 @@ class FifoSizing:
                 f"{fifo.cost.bram:>6}{loss:>18}"
             )
         unit = "LUT equivalents" if self.measure == "luts" else "bits"
-        bound = "the least on the grid" if self.is_minimal else f"at least {self.lower_bound:,.1f}"
+        bound = "the least" if self.is_minimal else f"at least {self.lower_bound:,.1f} are needed"
         lines.append(
-            f"one image in {self.interval_cycles:,} cycles; {self.total:,.1f} {unit}, {bound}"
+            f"one image in {self.interval_cycles:,} cycles; {self.total:,.1f} {unit}; on the grid "
+            f"of powers of two {self.grid_total:,.1f}, {bound}"
         )
         return "\n".join(lines)
 
@@ -168,7 +172,6 @@ def size_fifos(
     """
     progress("timing model")
     model = FifoModel(dataflow, interval)
-    unlimited = model.interval
     if budget is not None:
         _fit(model, measure, budget, progress)
     search = _search(model, measure, progress)
@@ -194,10 +197,11 @@ def size_fifos(
     total = sum(chosen.price for chosen in sized.levels)
     return FifoSizing(
         interval_cycles=model.interval,
-        interval_without_limit=unlimited,
+        interval_without_limit=model.unlimited_interval,
         fifos=sized.report(),
         measure=measure,
         total=_shown(total, measure),
+        grid_total=_shown(search.price(choice), measure),
         lower_bound=_shown(bound, measure),
         is_minimal=search.price(choice) <= bound,
         checks=model.checks,
@@ -257,6 +261,7 @@ class _Sized:
         self.search = search
         self.measure = measure
         self.levels = levels
+        self.least = [self._least_depth(slot) for slot in range(len(levels))]
 
     def _fifos(self, slot: int, chosen: Level) -> Fifos:
         levels = [*self.levels[:slot], chosen, *self.levels[slot + 1 :]]
@@ -268,16 +273,19 @@ class _Sized:
     def trim(self) -> None:
         """Take beats from each FIFO that it can do without where that makes it cheaper."""
         for slot in sorted(range(len(self.levels)), key=lambda s: -self.levels[s].price):
-            low, high = -1, self.levels[slot].depth
+            chosen = self.levels[slot]
+            # Often what is needed with all other FIFOs without limit is enough.
+            low, high = self.least[slot] - 1, chosen.depth
+            middle = self.least[slot]
             while high - low > 1:
-                middle = (low + high) // 2
                 if self.model.check(self._fifos(slot, self._of_depth(slot, middle))).is_kept:
                     high = middle
                 else:
                     low = middle
-            enough = [self._of_depth(slot, d) for d in range(high, self.levels[slot].depth)]
+                middle = (low + high) // 2
+            enough = [self._of_depth(slot, depth) for depth in range(high, chosen.depth)]
             for trimmed in sorted(enough, key=lambda one: one.price):
-                if trimmed.price >= self.levels[slot].price:
+                if trimmed.price >= chosen.price:
                     break
                 if self.model.check(self._fifos(slot, trimmed)).is_kept:
                     self.levels[slot] = trimmed
@@ -297,7 +305,7 @@ class _Sized:
                     depth=chosen.depth,
                     width_bits=place.type.width_bits,
                     cost=chosen.cost,
-                    least_depth=self._least_depth(slot),
+                    least_depth=self.least[slot],
                     interval_with_one_less=less,
                 )
             )

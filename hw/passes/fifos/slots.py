@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ...sim.event_graph import Edge, EdgeKind, EventGraph, Events, StreamEnds
+from ...sim.event_graph import Edge, EdgeKind, EventGraph, StreamEnds
 from ..connect import FifoPlace
 
 UNBOUNDED = -1  # depth of a FIFO that never lacks a place
@@ -51,15 +51,14 @@ class Slot:
     Attributes:
         beats: Its beats.
         places: Its places.
-        again: What keeps a place until its beat could have left the FIFO.
-        producer: The same for the producer's own pipe; None where its program is no faster.
+        producer: What keeps a place of the producer's own pipe until its beat could have left it;
+            None where the producer's program is no faster.
         latency: Of the producer's pipe.
         capacity: Of the producer's pipe.
     """
 
     beats: int
     places: int
-    again: int
     producer: int | None
     latency: int
     capacity: int
@@ -75,22 +74,27 @@ def with_slots(
     for place in places:
         ends = graph.streams[place.before]
         assert ends.producer is not None
-        beats = numbers[EdgeKind.BEATS, place.before]
         room = numbers[EdgeKind.PLACES, place.before]
         capacity = edges[room].tokens
-        again = len(edges)
-        edges.append(_own(place.before, ends.consumer, ends.taken_at, 1, 2))
         producer = None
         if not _is_slower(graph, ends, capacity, ends.latency + 1):
             producer = len(edges)
             edges.append(
-                _own(place.before, ends.producer, ends.made_at, capacity, ends.latency + 1)
+                Edge(
+                    kind=EdgeKind.RATE,
+                    name=place.before,
+                    source=ends.producer,
+                    target=ends.producer,
+                    tokens=capacity,
+                    delay=ends.latency + 1,
+                    made_at=ends.made_at,
+                    taken_at=ends.made_at,
+                )
             )
         slots.append(
             Slot(
-                beats=beats,
+                beats=numbers[EdgeKind.BEATS, place.before],
                 places=room,
-                again=again,
                 producer=producer,
                 latency=ends.latency,
                 capacity=capacity,
@@ -99,24 +103,10 @@ def with_slots(
     return replace(graph, edges=tuple(edges)), tuple(slots)
 
 
-def _own(name: str, thread: int, at: Events, tokens: int, delay: int) -> Edge:
-    return Edge(
-        kind=EdgeKind.RATE,
-        name=name,
-        source=thread,
-        target=thread,
-        tokens=tokens,
-        delay=delay,
-        made_at=at,
-        taken_at=at,
-    )
-
-
 def _is_slower(graph: EventGraph, ends: StreamEnds, beats: int, cycles: int) -> bool:
     """Return whether the producer's program takes ``cycles`` for ``beats`` beats anyway."""
     assert ends.producer is not None
     thread = graph.threads[ends.producer]
     at = np.cumsum(thread.gaps)[ends.made_at]
-    later = np.arange(len(at)) + beats
-    rounds, number = np.divmod(later, len(at))
+    rounds, number = np.divmod(np.arange(len(at)) + beats, len(at))
     return bool((at[number] + rounds * thread.operations - at >= cycles).all())
