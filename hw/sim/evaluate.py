@@ -47,7 +47,7 @@ def evaluate(
         first: First frame to evaluate.
         stop: Frame after the last one.
         code: See ``Program``.
-        fixes: Event, ``Fix``, and three numbers, ascending; shape ``(fixes, 5)``.
+        fixes: See ``Program.fixes``.
         gap_begin: Where the gaps of each source begin in ``gaps``, and the total.
         gaps: Idle cycles before a beat.
         gap_beats: Beats of a frame, per source.

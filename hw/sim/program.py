@@ -5,6 +5,7 @@ A frame is an image, or the whole run where threads and images do not align.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -19,6 +20,11 @@ SLOTS = 3  # what an event waits for within its line of code; the rest are fixes
 LINE = 2 * SLOTS  # distance and delay of each slot
 
 
+FIX = 6  # event, ``Fix``, up to three numbers, edge
+NO_EDGE = -1
+PACE = -2  # in place of the edge: the wait of an image for the one before it
+
+
 class Fix(IntEnum):
     """What is done to an event beyond its line of code, in this order."""
 
@@ -26,6 +32,12 @@ class Fix(IntEnum):
     WAIT = 1  # for one more event: distance, delay
     GAP = 2  # for the source: distance of its beat before, source, number of the beat in the frame
     READY = 3  # for the sink: sink
+
+
+def sorted_fixes(parts: Sequence[Array]) -> Array:
+    """Return the fixes of all parts, by event and kind."""
+    fixes = np.concatenate(parts)
+    return np.ascontiguousarray(fixes[np.lexsort((fixes[:, 1], fixes[:, 0]))])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,19 +96,24 @@ class Program:
 
     @cached_property
     def fixes(self) -> Array:
-        """Starts and waits beyond the code: event, ``Fix``, three numbers; ``(fixes, 5)``."""
-        starts = [
-            (int(self.order.place[begin]), Fix.START, thread.lead, 0, 0)
-            for thread, begin, done in zip(
-                self.graph.threads, self.order.begin, self.order.done, strict=False
-            )
-            if done
+        """Starts and waits beyond the code, see ``Fix``: shape ``(fixes, FIX)``, ascending."""
+        begins = [
+            begin for begin, done in zip(self.order.begin, self.order.done, strict=False) if done
         ]
-        waits = np.zeros((len(self.more), 5), np.int64)
+        starts = np.zeros((len(begins), FIX), np.int64)
+        starts[:, 0] = self.order.place[begins]
+        starts[:, 1] = Fix.START
+        threads = [
+            thread for thread, done in zip(self.graph.threads, self.order.done, strict=True) if done
+        ]
+        starts[:, 2] = [thread.lead for thread in threads]
+        starts[:, 5] = NO_EDGE
+        waits = np.zeros((len(self.more), FIX), np.int64)
         waits[:, 0] = self.more[:, 0]
         waits[:, 1] = Fix.WAIT
         waits[:, 2:4] = self.more[:, 1:3]
-        return np.concatenate([np.array(starts, np.int64).reshape(-1, 5), waits])
+        waits[:, 5] = self.more[:, 3]
+        return sorted_fixes([starts, waits])
 
     @cached_property
     def far(self) -> Array:
@@ -149,10 +166,10 @@ def link(graph: EventGraph, images: int) -> Program:
         order = find_order(arrays, programs * arrays.program, arrays.tokens)
         if (order.done == programs * arrays.program).all():
             # With the beats of one image, what goes on after it is what goes on after all.
-            after = count_events(arrays, _run_limits(graph, arrays, 1), arrays.tokens)
+            after = count_events(arrays, run_limits(graph, arrays, 1), arrays.tokens)
             surplus = _surplus(graph, arrays, after, 1)
             return assemble(graph, arrays, order, images=1, is_repeated=True, surplus=surplus)
-    order = find_order(arrays, _run_limits(graph, arrays, images), arrays.tokens)
+    order = find_order(arrays, run_limits(graph, arrays, images), arrays.tokens)
     surplus = _surplus(graph, arrays, order.done, images)
     return assemble(graph, arrays, order, images=images, is_repeated=False, surplus=surplus)
 
@@ -163,7 +180,7 @@ def _first_surplus(ends: StreamEnds, arrays: GraphArrays, images: int) -> int:
     return programs * int(arrays.program[ends.consumer]) + int(ends.taken_at[beat])
 
 
-def _run_limits(graph: EventGraph, arrays: GraphArrays, images: int) -> Array:
+def run_limits(graph: EventGraph, arrays: GraphArrays, images: int) -> Array:
     """Return the events of each thread up to the first that takes a beat too many, inclusive."""
     limits = np.full(len(graph.threads), UNLIMITED, np.int64)
     for name, ends in graph.streams.items():

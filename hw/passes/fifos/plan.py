@@ -9,21 +9,13 @@ from fractions import Fraction
 import numpy as np
 
 from ...errors import SimulationError
+from ...sim.critical import follow
 from ...sim.evaluate import MAX_PERIOD, NEVER, evaluate
 from ...sim.event_graph import EventGraph, Events
 from ...sim.order import Array, GraphArrays, Order
-from ...sim.program import Fix, Program, assemble
+from ...sim.program import FIX, PACE, Fix, Program, assemble, sorted_fixes
 from .slots import UNBOUNDED, Fifos, Slot, Verdict
-from .waits import (
-    PACE,
-    START,
-    far_waits,
-    find_waits,
-    follow,
-    free_own_waits,
-    set_own_waits,
-    set_waits,
-)
+from .waits import far_waits, find_waits, free_own_waits, set_own_waits, set_waits
 
 _FIRST_FRAMES = 3
 _MAX_FRAMES = 200
@@ -53,7 +45,7 @@ class Plan:
         program = assemble(graph, arrays, order, images=1, is_repeated=True)
         self._program = program
         self._slots = slots
-        self._fixes, self._fix_edges = _fixes_with_edges(program)
+        self._fixes = _paced_fixes(program)
         edges = len(graph.edges)
         asked = [
             edge
@@ -86,7 +78,7 @@ class Plan:
         sizes = [len(events) for events in taken.values()]
         begin = np.cumsum([0, *sizes]).astype(np.int64)
         at = np.zeros(int(begin[-1]), np.int64)
-        find_waits(program.edges, self._fixes, self._fix_edges, number, begin[:-1].copy(), at)
+        find_waits(program.edges, self._fixes, number, begin[:-1].copy(), at)
         return {
             edge: _Waits(at=at[start:end], taken=taken[edge], made=program.made_on(edge))
             for edge, start, end in zip(asked, begin, begin[1:], strict=False)
@@ -139,7 +131,7 @@ class Plan:
     def verdict(self, interval: int) -> Verdict:
         """Return whether the FIFOs that are set keep ``interval``."""
         program, events = self._program, self._program.events
-        self._fixes[self._fix_edges == PACE, 3] = interval
+        self._fixes[self._fixes[:, 5] == PACE, 3] = interval
         far = np.concatenate([self._fixed_far, *self._far.values()])
         reach = int(far[:, 3].max(initial=1))
         streaks = np.zeros(MAX_PERIOD + 1, np.int64)
@@ -169,9 +161,10 @@ class Plan:
         """Return the cycle of waits that the latest event closes, if there is one."""
         program = self._program
         used = np.zeros(len(self._slot_of), np.bool_)
+        stepped = np.zeros(program.events, np.bool_)
         cycles, images = follow(
-            self._cycles, frames, program.code, program.edges, self._fixes, self._fix_edges,
-            self._own_edge, self._rank, used,
+            self._cycles, frames, program.code, program.edges, self._fixes, self._own_edge,
+            self._rank, used, stepped,
         )  # fmt: skip
         if images == 0:
             return None
@@ -193,19 +186,11 @@ class Plan:
         )
 
 
-def _fixes_with_edges(program: Program) -> tuple[Array, Array]:
-    """Return the fixes of a program with waits for the source, and the edge of each."""
-    starts = program.fixes[program.fixes[:, 1] == Fix.START]
-    rows = [np.column_stack([starts, np.full(len(starts), START)])]
-    for name in program.graph.inputs:
-        # The first beat of an image, after the first beat of the image before.
-        first = int(program.taken[name][0])
-        rows.append(np.array([[first, Fix.WAIT, program.events, 0, 0, PACE]]))
-    more = np.zeros((len(program.more), 6), np.int64)
-    more[:, 0] = program.more[:, 0]
-    more[:, 1] = Fix.WAIT
-    more[:, 2:4] = program.more[:, 1:3]
-    more[:, 5] = program.more[:, 3]
-    fixes = np.concatenate([*rows, more])
-    fixes = fixes[np.lexsort((fixes[:, 1], fixes[:, 0]))]
-    return np.ascontiguousarray(fixes[:, :5]), np.ascontiguousarray(fixes[:, 5])
+def _paced_fixes(program: Program) -> Array:
+    """Return the fixes of a program with the waits of images for the ones before."""
+    paces = np.zeros((len(program.graph.inputs), FIX), np.int64)
+    paces[:, 0] = [program.taken[name][0] for name in program.graph.inputs]
+    paces[:, 1] = Fix.WAIT
+    paces[:, 2] = program.events
+    paces[:, 5] = PACE
+    return sorted_fixes([program.fixes, paces])
