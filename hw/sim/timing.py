@@ -10,45 +10,50 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import SimulationError
 from ..graph import Dataflow
+from .activity import StageActivity, stage_activities
+from .critical import CriticalCycle, critical_cycle
 from .deadlock import explain
 from .event_graph import EventGraph, event_graph
-from .patterns import Pattern, gap_patterns, ready_patterns
+from .handshakes import Handshakes, handshakes
+from .patterns import Pattern, Patterns, gap_patterns, ready_patterns
 from .program import Program, link
 from .run import Run, run_frames
 from .trace import Cycles, StalledError, Trace, incomplete_streams
+from .vcd import write_vcd
 
 
 class StreamCycles(Mapping[str, Cycles]):
     """The cycle of each beat by stream, made when it is asked for."""
 
     def __init__(self, run: Run, max_cycles: int) -> None:
-        self._run = run
+        self.run = run
         self._max_cycles = max_cycles
 
     @property
     def evaluated_images(self) -> int:
         """Images whose events were evaluated, one by one."""
-        return self._run.evaluated * self._run.program.images
+        return self.run.evaluated * self.run.program.images
 
     @property
     def is_extrapolated(self) -> bool:
         """Whether the rest follows from those."""
-        return self._run.evaluated < self._run.frames
+        return self.run.evaluated < self.run.frames
 
     def __getitem__(self, stream: str) -> Cycles:
-        cycles = self._run.of(self._run.program.taken[stream])
+        cycles = self.run.of(self.run.program.taken[stream])
         return cycles[: np.searchsorted(cycles, self._max_cycles)]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._run.program.graph.streams)
+        return iter(self.run.program.graph.streams)
 
     def __len__(self) -> int:
-        return len(self._run.program.graph.streams)
+        return len(self.run.program.graph.streams)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +63,15 @@ class Simulation(Trace):
     Attributes:
         begins: Cycle in which the first beat of each image enters.
         ends: Cycle in which the last beat of each image leaves.
+        gaps: Of the sources.
+        ready: Of the sinks.
     """
 
     cycles: StreamCycles
     begins: Cycles
     ends: Cycles
+    gaps: Patterns
+    ready: Patterns
 
     @property
     def latency_cycles(self) -> int:
@@ -77,6 +86,24 @@ class Simulation(Trace):
         """
         half = len(self.ends) // 2
         return int(np.diff(self.ends[max(half - 1, 0) :]).max(initial=0))
+
+    def activities(self) -> list[StageActivity]:
+        """Return what each stage does with its cycles in the last images, which repeat."""
+        return stage_activities(self.cycles.run, self.gaps)
+
+    def critical_cycle(self) -> CriticalCycle | None:
+        """Return the cycle of waits that limits the rate; None for too few images."""
+        return critical_cycle(self.cycles.run)
+
+    def handshakes(self, stream: str) -> Handshakes:
+        """Return valid, ready and the beats held of a stream, over the whole run."""
+        return handshakes(self.cycles.run, stream, self.gaps, self.ready, self.total_cycles)
+
+    def write_vcd(self, path: Path) -> None:
+        """Write the signals of every stream as a waveform."""
+        graph = self.cycles.run.program.graph
+        streams = {name: self.handshakes(name) for name in graph.streams}
+        write_vcd(path, graph.name, streams, self.total_cycles)
 
 
 class TimingModel:
@@ -130,6 +157,8 @@ class TimingModel:
                 total_cycles=total_cycles,
                 begins=_of_images(result, graph, graph.inputs, 0).min(axis=0),
                 ends=_of_images(result, graph, graph.outputs, -1).max(axis=0),
+                gaps=offers,
+                ready=takes,
             )
         raise StalledError(
             f"{graph.name}: {reason}; {incomplete_streams(wanted, moved)}",
