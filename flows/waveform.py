@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .tools import BuildError, ToolNotFoundError
+
+if TYPE_CHECKING:
+    from ..hw.sim import Simulation
 
 
 def vcd_to_fst(vcd: Path, fst: Path) -> None:
@@ -45,6 +49,24 @@ def vcd_to_fst(vcd: Path, fst: Path) -> None:
         raise BuildError(f"{vcd}: not a VCD file ({type(error).__name__}: {error})") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_waveform(simulation: Simulation, path: Path) -> None:
+    """Write the streams of a simulation as ``.vcd`` or ``.fst``, whole or not at all.
+
+    Raises:
+        BuildError: The name of the file says no such format, or it cannot be written.
+        ToolNotFoundError: The FST library is missing.
+    """
+    if path.suffix not in (".vcd", ".fst"):
+        raise BuildError(f"{path}: a waveform must be a .vcd or .fst file")
+    with tempfile.TemporaryDirectory(prefix="popshift-", dir=path.absolute().parent) as scratch:
+        vcd = Path(scratch) / "trace.vcd"
+        simulation.write_vcd(vcd)
+        if path.suffix == ".vcd":
+            vcd.replace(path)
+        else:
+            vcd_to_fst(vcd, path)
 
 
 class _Writer:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from .connect import connect, logical_stages
-from .fifos import FifoSizing, SizedFifo, size_fifos
+from .fifos import Effort, FifoSizing, Measure, SizedFifo, size_fifos
 from .fold import FoldingReport, StageFolding, apply_folding, fold, folding_report
 
 __all__ = [
+    "Effort",
     "FifoSizing",
     "FoldingReport",
+    "Measure",
     "SizedFifo",
     "StageFolding",
     "apply_folding",

@@ -29,7 +29,7 @@ STAGES = [
     },
     {
         "name": "rtl",
-        "against": "reference and clock simulator",
+        "against": "reference and simulator",
         "images": 4,
         "elements": 44,
         "mismatches": 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .levels import Measure
 from .sizing import Effort, FifoSizing, SizedFifo, size_fifos
 
-__all__ = ["Effort", "FifoSizing", "SizedFifo", "size_fifos"]
+__all__ = ["Effort", "FifoSizing", "Measure", "SizedFifo", "size_fifos"]
