@@ -52,21 +52,19 @@ def vcd_to_fst(vcd: Path, fst: Path) -> None:
 
 
 def write_waveform(simulation: Simulation, path: Path) -> None:
-    """Write the streams of a simulation as ``.vcd`` or ``.fst``, whole or not at all.
+    """Write the streams of a simulation as FST, or VCD if not named so, whole or not at all.
 
     Raises:
-        BuildError: The name of the file says no such format, or it cannot be written.
+        BuildError: The FST cannot be written.
         ToolNotFoundError: The FST library is missing.
     """
-    if path.suffix not in (".vcd", ".fst"):
-        raise BuildError(f"{path}: a waveform must be a .vcd or .fst file")
     with tempfile.TemporaryDirectory(prefix="popshift-", dir=path.absolute().parent) as scratch:
         vcd = Path(scratch) / "trace.vcd"
         simulation.write_vcd(vcd)
-        if path.suffix == ".vcd":
-            vcd.replace(path)
-        else:
+        if path.suffix == ".fst":
             vcd_to_fst(vcd, path)
+        else:
+            vcd.replace(path)
 
 
 class _Writer:

@@ -75,6 +75,8 @@ def simulate(
     from ...hw.sim import simulate as run  # noqa: PLC0415 (numba is slow to load)
     from ..timing import timing_figures, timing_table  # noqa: PLC0415
 
+    _check_suffix("--plot", plot, (".png", ".svg", ".pdf"))
+    _check_suffix("--trace", trace, (".fst", ".vcd"))
     result: BuildResult | None = None
     clock: float | None = None
     if _is_configured(source):
@@ -109,6 +111,12 @@ def simulate(
             f"{step.name:9} {f'{step.seconds:.1f} s' if step.status == 'ran' else 'unchanged'}"
         )
     click.echo(timing_table(figures))
+
+
+def _check_suffix(option: str, path: Path | None, known: tuple[str, ...]) -> None:
+    """Raise before any work is done if nobody can write such a file."""
+    if path is not None and path.suffix not in known:
+        raise click.UsageError(f"{option} {path}: must be one of {', '.join(known)}")
 
 
 def _is_configured(source: str) -> bool:
