@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,9 @@ from ..steps import ALL_STEPS, Step
 from .errors import ReportingGroup
 from .explain import explain
 from .inspect import bench, boards, doctor, systems
+from .options import shared, with_fifos
+from .simulate import simulate
 from .terminal import Terminal
-
-_SOURCE = click.argument("source", metavar="CONFIG")
-_OPTIONS = (
-    click.option(
-        "--set", "overrides", metavar="KEY=VALUE", multiple=True,
-        help="Change a key of the configuration: --set train.epochs=3. May be repeated.",
-    ),
-    click.option(
-        "--output", metavar="DIR", type=click.Path(path_type=Path),
-        help="Build in DIR instead of the folder that CONFIG names.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-)  # fmt: skip
 
 
 @click.group(
@@ -51,14 +40,8 @@ def main() -> None:
     """  # noqa: D301 (click wants the character)
 
 
-def _shared(function: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed((_SOURCE, *_OPTIONS)):
-        function = option(function)
-    return function
-
-
 @main.command("build")
-@_shared
+@shared
 @click.option("--from", "first", metavar="STEP", help="Run STEP and all that follow anew.")
 @click.option("--until", metavar="STEP", help="Stop after STEP.")
 @click.pass_obj
@@ -66,6 +49,7 @@ def build_command(
     steps: Sequence[Step] | None,
     source: str,
     overrides: tuple[str, ...],
+    fifos: str | None,
     output: Path | None,
     as_json: bool,
     first: str | None,
@@ -84,7 +68,7 @@ def build_command(
     with Terminal(quiet=as_json) as terminal:
         result = build(
             source,
-            overrides=overrides,
+            overrides=with_fifos(overrides, fifos),
             output=output,
             first=first,
             until=until,
@@ -95,12 +79,18 @@ def build_command(
 
 
 def _step_command(step: Step) -> click.Command:
-    def run(source: str, overrides: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    def run(
+        source: str,
+        overrides: tuple[str, ...],
+        fifos: str | None,
+        output: Path | None,
+        as_json: bool,
+    ) -> None:
         steps: Sequence[Step] = click.get_current_context().obj or ALL_STEPS
         with Terminal(quiet=as_json) as terminal:
             result = run_step(
-                source, step.name, overrides=overrides, output=output, observer=terminal,
-                steps=steps,
+                source, step.name, overrides=with_fifos(overrides, fifos), output=output,
+                observer=terminal, steps=steps,
             )  # fmt: skip
         _print(result, as_json)
 
@@ -110,12 +100,13 @@ def _step_command(step: Step) -> click.Command:
         "files of finished steps are taken as they are.\n\n"
         f"\b\npopshift {step.name} digits-mlp\npopshift {step.name} build/digits-mlp"
     )
-    return main.command(step.name, help=text)(_shared(run))
+    return main.command(step.name, help=text)(shared(run))
 
 
 for _step in ALL_STEPS:
-    _step_command(_step)
-for _command in (explain, doctor, boards, systems, bench):
+    if _step.name != simulate.name:  # which has more to say
+        _step_command(_step)
+for _command in (simulate, explain, doctor, boards, systems, bench):
     main.add_command(_command)
 
 

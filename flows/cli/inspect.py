@@ -133,6 +133,34 @@ def bench_lut(as_json: bool) -> int:
     return main(as_json)
 
 
+@bench.command("simulate")
+@_JSON
+def bench_simulate(as_json: bool) -> int:
+    """Simulated cycles per CPU-second, against the clock simulator and Verilator. Takes minutes.
+
+    \b
+    popshift bench simulate
+    popshift bench simulate --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.simulate import main  # noqa: PLC0415 (torch and numba are slow to load)
+
+    return main(as_json)
+
+
+@bench.command("fifos")
+@_JSON
+def bench_fifos(as_json: bool) -> int:
+    """What FIFOs cost when they are sized, against those of the largest fill.
+
+    \b
+    popshift bench fifos
+    popshift bench fifos --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.fifos import main  # noqa: PLC0415 (torch and numba are slow to load)
+
+    return main(as_json)
+
+
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))

@@ -91,6 +91,9 @@ def _timing(folder: Path, verify: Mapping[str, Any]) -> dict[str, Any]:
         "initiation_interval_cycles": timing["initiation_interval_cycles"],
         "latency_cycles": timing["latency_cycles"],
         "fps": timing["fps"],
+        "limit": timing["limit"],
+        "stages": timing["stages"],
+        "fifos": timing["fifos"],
         "simulated_cycles_equal_rtl": bool(compared) and not any(compared),
     }
 

@@ -29,6 +29,8 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("latency", f"{timing['latency_cycles']:,} cycles"),
         ("rate", f"{timing['fps']:,.0f} images/s"),
     ]
+    if timing["limit"] is not None:
+        lines.append(("limit", timing["limit"]))
     if bitstream is not None:
         lines.append(("target", f"{resources['target']} ({bitstream['device']})"))
     for name, unit in (("lut", "LUT4"), ("ff", "flip-flops"), ("bram", "block RAMs")):

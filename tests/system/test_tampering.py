@@ -19,7 +19,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small build that verifies."""
     folder = tmp_path_factory.mktemp("verified") / "build"
     settings = ("model.hidden=[32, 16]", "train.epochs=2", "train.float_epochs=0")
-    settings += ("verify.cycle_images=20", "synth.enabled=false", "hardware.fifo_depth=2")
+    settings += ("verify.cycle_images=20", "synth.enabled=false", "hardware.fifos=2")
     settings += ("hardware.fps=null", "hardware.folding={fc0: {simd: 8, pe: 4}, fc1: {simd: 8}}")
     build("digits-mlp", overrides=settings, output=folder, until="verify")
     return folder
