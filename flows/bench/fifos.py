@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ...hw.graph import Dataflow
 from ...hw.passes import FifoSizing, connect, size_fifos
-from ...hw.passes.connect import fifo_places
+from ...hw.passes.connect import fifo_places, without_fifos
 from ...hw.sim import simulate
 from .measure import Row, machine
 from .networks import CNV_FOLDINGS, cnv
@@ -82,14 +82,14 @@ def measure(name: str, dataflow: Dataflow) -> Measured:
         if simulate(sized, images=1000).interval_cycles > sizing.interval_cycles:
             raise ArithmeticError(f"bench fifos: {name}: {sizing.depths} do not keep the rate")
     fill = largest_fill(dataflow, quick.interval_cycles)
-    places = {place.stream: place.type for place in fifo_places(connect(dataflow, fifo_depth=0))}
+    places = {place.stream: place.type for place in fifo_places(without_fifos(dataflow))}
     bits = sum(depth * places[stream].width_bits for stream, depth in fill.items())
     return Measured(name, quick, quick_seconds, minimal, minimal_seconds, bits)
 
 
 def largest_fill(dataflow: Dataflow, interval: int) -> dict[str, int]:
     """Return the most beats that FIFOs without limit hold with a source at the asked rate."""
-    streams = fifo_places(connect(dataflow, fifo_depth=0))
+    streams = fifo_places(without_fifos(dataflow))
     deep = connect(dataflow, fifo_depth={p.stream: _IMAGES * p.type.beats + 64 for p in streams})
     gaps = {}
     for name, kind in deep.inputs.items():

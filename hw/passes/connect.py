@@ -112,6 +112,13 @@ def connect(
     )
 
 
+def without_fifos(dataflow: Dataflow) -> Dataflow:
+    """Return ``dataflow`` with no FIFO at all, so that branches that meet may wait for ever."""
+    stages = logical_stages(dataflow)
+    streams = [*dataflow.inputs, *(name for stage in stages for name in stage.outputs)]
+    return connect(dataflow, fifo_depth=dict.fromkeys(streams, 0))
+
+
 def assemble(
     *,
     name: str,

@@ -11,6 +11,7 @@ import pytest
 from popshift.hw.errors import SimulationError
 from popshift.hw.graph import Dataflow
 from popshift.hw.passes import apply_folding, connect, size_fifos
+from popshift.hw.passes.connect import without_fifos
 from popshift.hw.passes.fifos.levels import grid, level
 from popshift.hw.passes.fifos.model import FifoModel
 from popshift.hw.passes.fifos.proof import cheapest
@@ -32,13 +33,14 @@ FAST_FOLDING = {
 }
 
 
-def long_run_interval(dataflow: Dataflow, images: int = 400) -> float | None:
+def long_run_interval(dataflow: Dataflow, images: int = 1200) -> float | None:
     """Return the cycles of an image in the long run; None for a deadlock."""
     try:
         ends = simulate(dataflow, images=images).ends
     except StalledError:
         return None
-    return (int(ends[-1]) - int(ends[-101])) / 100
+    # What repeats every one to eight or ten images is measured over whole repetitions.
+    return (int(ends[-1]) - int(ends[-841])) / 840
 
 
 def random_fifos(model: FifoModel, rng: np.random.Generator) -> Fifos:
@@ -157,7 +159,7 @@ def test_cnv_gets_proven_minimal_fifos_with_which_no_layer_waits(cnv) -> None:
     assert sizing.grid_total == sizing.lower_bound
     assert sizing.total <= sizing.grid_total
     assert sizing.bits < 1000
-    assert long_run_interval(connect(net, fifo_depth=0)) > 1.9 * interval
+    assert long_run_interval(without_fifos(net)) > 1.9 * interval
     assert long_run_interval(connect(net, fifo_depth=sizing.depths)) == interval
     lost = 0
     for fifo in sizing.fifos:
@@ -204,7 +206,7 @@ def test_a_slower_interval_needs_fewer_fifos() -> None:
 def test_a_report_is_plain_values_and_a_table() -> None:
     sizing = size_fifos(bursts())
     report = sizing.as_json()
-    assert len(sizing.depths) == 2
+    assert sum(depth > 0 for depth in sizing.depths.values()) == 2
     assert report["depths"] == sizing.depths
     assert [fifo["stream"] for fifo in report["fifos"]] == [f.stream for f in sizing.fifos]
     assert report["bits"] == sum(fifo.depth * fifo.width_bits for fifo in sizing.fifos)
@@ -265,5 +267,7 @@ def test_beats_in_another_order_than_they_are_taken_need_a_fifo_to_wait_in() -> 
     assert long_run_interval(connect(net, fifo_depth=sizing.depths)) == sizing.interval_cycles
     less = {fifo.stream: fifo.interval_with_one_less for fifo in sizing.fifos}
     for stream, depth in sizing.depths.items():
+        if not depth:
+            continue
         smaller = connect(net, fifo_depth=sizing.depths | {stream: depth - 1})
         assert long_run_interval(smaller) == less[stream]

@@ -192,9 +192,10 @@ class GraphMaker:
         self.loose.extend(outputs)
 
     def _stage(self) -> None:
-        stage = STAGES[str(self.rng.choice(self.kinds))].random("s", self.rng)
-        if len(stage.inputs) != 1 or len(stage.outputs) != 1:
-            return
+        while True:
+            stage = STAGES[str(self.rng.choice(self.kinds))].random("s", self.rng)
+            if len(stage.inputs) == len(stage.outputs) == 1:
+                break
         beats = stage.input_types[0].beats, stage.output_types[0].beats
         stream = self._take()
         rate = self.rate[stream] * beats[1] / beats[0]

@@ -267,7 +267,9 @@ def test_a_wrong_weight_in_the_file_is_found(trained, digits, tmp_path, monkeypa
 
     def with_a_flipped_weight(*args):
         model = make(*args)
-        node = model.get_nodes_by_op_type("BipolarQuant")[1]
+        quantizers = model.get_nodes_by_op_type("BipolarQuant")
+        weights = [node for node in quantizers if model.get_initializer(node.input[0]) is not None]
+        node = weights[1]
         weight = model.get_initializer(node.input[0]).copy()
         weight[3, 7] *= -1
         model.set_initializer(node.input[0], weight)

@@ -23,7 +23,7 @@ from ...errors import SimulationError
 from ...graph import Dataflow
 from ...sim.event_graph import event_graph
 from ...sim.order import Array, GraphArrays, Order, find_order
-from ..connect import FifoPlace, connect, fifo_places
+from ..connect import FifoPlace, fifo_places, without_fifos
 from .plan import Plan
 from .slots import UNBOUNDED, Fifos, Verdict, with_slots
 
@@ -53,7 +53,7 @@ class FifoModel:
             SimulationError: Images are no whole number of programs of a thread, or no FIFOs keep
                 the interval.
         """
-        bare = connect(dataflow, fifo_depth=0)
+        bare = without_fifos(dataflow)
         self.name = dataflow.name
         self.places: list[FifoPlace] = fifo_places(bare)
         graph = event_graph(bare)

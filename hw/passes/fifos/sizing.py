@@ -74,8 +74,8 @@ class FifoSizing:
 
     @property
     def depths(self) -> dict[str, int]:
-        """Beats of the FIFO of each stream that has one, for ``connect``."""
-        return {fifo.stream: fifo.depth for fifo in self.fifos if fifo.depth}
+        """Beats of the FIFO of each stream, 0 for none, for ``connect``."""
+        return {fifo.stream: fifo.depth for fifo in self.fifos}
 
     @property
     def cost(self) -> Cost:
