@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from .binary import BinaryAct, BinaryConv2d, BinaryLinear
 from .integer import IntegerAct, IntegerConv2d, IntegerLinear, act_step, weight_step
-from .padded import PaddedConv2d
+from .padded import Geometry, PaddedConv2d
 from .scale import PositiveScale
 
 __all__ = [
     "BinaryAct",
     "BinaryConv2d",
     "BinaryLinear",
+    "Geometry",
     "IntegerAct",
     "IntegerConv2d",
     "IntegerLinear",

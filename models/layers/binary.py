@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from brevitas.nn import QuantIdentity, QuantLinear
 from torch import nn
 
 from ..quant.binary import BinaryActQuant, BinaryWeightQuant
-from .padded import PaddedConv2d, Pair
+from .padded import Geometry, PaddedConv2d, Pair
 
 
 class BinaryLinear(QuantLinear):
@@ -45,13 +47,9 @@ class BinaryConv2d(PaddedConv2d):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         kernel_size: Height and width of the window.
-        stride: Steps of the window.
-        padding: Rows above and below, columns left and right.
-        pad_value: -1 or +1 for bipolar inputs; 0 is exact for integer ones.
-        dilation: Distance of the window's taps.
-        groups: Groups of channels that are convolved apart.
         clip: Largest latent magnitude that still gets a gradient.
         init: Bound of the first latent weights.
+        geometry: See :class:`popshift.models.layers.padded.Geometry`.
     """
 
     def __init__(
@@ -60,23 +58,15 @@ class BinaryConv2d(PaddedConv2d):
         out_channels: int,
         kernel_size: Pair,
         *,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        pad_value: int = 0,
-        dilation: Pair = 1,
-        groups: int = 1,
         clip: float = 1.0,
         init: float = 1.0,
+        **geometry: Unpack[Geometry],
     ) -> None:
         super().__init__(
             in_channels,
             out_channels,
             kernel_size,
-            stride=stride,
-            padding=padding,
-            pad_value=pad_value,
-            dilation=dilation,
-            groups=groups,
+            geometry=geometry,
             weight_quant=BinaryWeightQuant,
             weight_clip=clip,
         )

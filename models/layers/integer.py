@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from brevitas.nn import QuantIdentity, QuantLinear
 from torch import nn
 
 from ..quant.integer import IntegerActQuant, IntegerWeightQuant
-from .padded import PaddedConv2d, Pair
+from .padded import Geometry, PaddedConv2d, Pair
 
 
 class IntegerLinear(QuantLinear):
@@ -40,11 +42,7 @@ class IntegerConv2d(PaddedConv2d):
         out_channels: Channels of the output.
         kernel_size: Height and width of the window.
         bits: Bits of a weight, 2 to 8.
-        stride: Steps of the window.
-        padding: Rows above and below, columns left and right.
-        pad_value: Value of the padding.
-        dilation: Distance of the window's taps.
-        groups: Groups of channels that are convolved apart.
+        geometry: See :class:`popshift.models.layers.padded.Geometry`.
     """
 
     def __init__(
@@ -54,21 +52,13 @@ class IntegerConv2d(PaddedConv2d):
         kernel_size: Pair,
         *,
         bits: int,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        pad_value: int = 0,
-        dilation: Pair = 1,
-        groups: int = 1,
+        **geometry: Unpack[Geometry],
     ) -> None:
         super().__init__(
             in_channels,
             out_channels,
             kernel_size,
-            stride=stride,
-            padding=padding,
-            pad_value=pad_value,
-            dilation=dilation,
-            groups=groups,
+            geometry=geometry,
             weight_quant=IntegerWeightQuant,
             weight_bits=bits,
             weight_scale=weight_step(bits),

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from brevitas.nn import QuantConv2d
 from torch import Tensor
 from torch.nn import functional
 
 Pair = int | tuple[int, int]
+
+
+class Geometry(TypedDict, total=False):
+    """Where the windows of a convolution lie.
+
+    Attributes:
+        stride: Steps of the window.
+        padding: Rows above and below, columns left and right.
+        pad_value: Value of the padding: -1 or +1 for bipolar inputs; 0 is exact for integers.
+        dilation: Distance of the window's taps.
+        groups: Groups of channels that are convolved apart.
+    """
+
+    stride: Pair
+    padding: Pair
+    pad_value: int
+    dilation: Pair
+    groups: int
 
 
 class PaddedConv2d(QuantConv2d):
@@ -19,11 +39,7 @@ class PaddedConv2d(QuantConv2d):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         kernel_size: Height and width of the window.
-        stride: Steps of the window.
-        padding: Rows above and below, columns left and right.
-        pad_value: Value of the padding.
-        dilation: Distance of the window's taps.
-        groups: Groups of channels that are convolved apart.
+        geometry: See :class:`Geometry`.
         quant: Options of the weight quantizer.
     """
 
@@ -33,22 +49,19 @@ class PaddedConv2d(QuantConv2d):
         out_channels: int,
         kernel_size: Pair,
         *,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        pad_value: int = 0,
-        dilation: Pair = 1,
-        groups: int = 1,
+        geometry: Geometry,
         **quant: object,
     ) -> None:
+        padding, pad_value = geometry.get("padding", 0), geometry.get("pad_value", 0)
         rows, columns = (padding, padding) if isinstance(padding, int) else padding
         super().__init__(
             in_channels,
             out_channels,
             kernel_size,
-            stride=stride,
+            stride=geometry.get("stride", 1),
             padding=(0, 0) if pad_value else (rows, columns),
-            dilation=dilation,
-            groups=groups,
+            dilation=geometry.get("dilation", 1),
+            groups=geometry.get("groups", 1),
             bias=False,
             **quant,
         )
