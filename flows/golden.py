@@ -79,6 +79,10 @@ def qonnx_integers(model: Path, golden: Golden) -> dict[str, IntArray]:
         GraphError: The file has no such tensor.
     """
     wrapper = ModelWrapper(str(model))
+    if wrapper.model.functions:
+        from ..models.ops import without_own_ops  # noqa: PLC0415 (loads torch)
+
+        wrapper = without_own_ops(wrapper)
     source = wrapper.graph.input[0].name
     shape = wrapper.get_tensor_shape(source)
     collected: dict[str, list[NDArray[np.float64]]] = {name: [] for name in golden.tensors}
