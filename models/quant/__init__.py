@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .binary import BinaryActQuant, BinaryQuant, BinaryWeightQuant
 from .integer import ClippedRoundSTE, IntegerActQuant, IntegerQuant, IntegerWeightQuant
-from .latent import clip_latent_weights, latent_weights
+from .latent import LatentWeight, clip_latent_weights, latent_weights
 from .sign import ClippedSignSTE, clipped_sign, sign
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "IntegerActQuant",
     "IntegerQuant",
     "IntegerWeightQuant",
+    "LatentWeight",
     "clip_latent_weights",
     "clipped_sign",
     "latent_weights",

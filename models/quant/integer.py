@@ -70,6 +70,7 @@ class IntegerQuant(nn.Module):
             raise ValueError(f"integer quantizer: scale must be a power of two, got {scale}")
         self.low, self.high = levels(bits, signed=signed, narrow_range=narrow_range)
         self.step = scale
+        self.latent_range = (self.low * scale, self.high * scale)
         self.bit_width = BitWidthConst(bits)
         self.scale = StatelessBuffer(torch.tensor(scale))
         self.zero_point = StatelessBuffer(torch.tensor(0.0))
