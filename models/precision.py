@@ -5,6 +5,7 @@ A family of weights is added by its entries in ``WEIGHTS``, one of activations i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,15 +16,26 @@ from torch import nn
 from .dtypes import integer_range
 from .grid import Grid
 from .layers import (
+    AdderConv2d,
+    AdderLinear,
     BinaryAct,
     BinaryConv2d,
     BinaryLinear,
+    FixedPointAct,
     Geometry,
     IntegerAct,
     IntegerConv2d,
     IntegerLinear,
+    PowerOfTwo,
+    ShiftConv2d,
+    ShiftForm,
+    ShiftLinear,
+    ShiftSign,
+    SignSparseShift,
     act_step,
 )
+from .quant.adder import adder_step
+from .quant.fixed_point import check_bits
 from .quant.integer import levels
 
 
@@ -48,11 +60,13 @@ class WeightPrecision:
         linear: ``(in_features, out_features, **options)``.
         conv2d: ``(in_channels, out_channels, kernel_size, **options, **geometry)``.
         options: The options of both, which may follow from the surroundings.
+        needs_grid: Whether the layers' inputs must not be floats.
     """
 
     linear: Callable[..., nn.Module]
     conv2d: Callable[..., nn.Module]
     options: Callable[[Surroundings], Mapping[str, Any]]
+    needs_grid: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +100,35 @@ def _integer_weights(bits: int) -> WeightPrecision:
     )
 
 
+def _shift_weights(form: ShiftForm) -> WeightPrecision:
+    return WeightPrecision(linear=ShiftLinear, conv2d=ShiftConv2d, options=lambda _: {"form": form})
+
+
+def _adder_weights(bits: int | None) -> WeightPrecision:
+    """Return layers whose weights spread as far as their inputs, on the same grid."""
+
+    def options(around: Surroundings) -> Mapping[str, Any]:
+        grid = around.inputs
+        spread = 1.0 if grid is None else grid.magnitude * grid.step / 4
+        if bits is None:
+            return {"init": spread}
+        assert grid is not None
+        return {"init": spread, "bits": bits, "step": adder_step(bits, grid)}
+
+    return WeightPrecision(
+        linear=AdderLinear, conv2d=AdderConv2d, options=options, needs_grid=bits is not None
+    )
+
+
+def _fixed_point_act(integer_bits: int, fraction_bits: int) -> ActPrecision:
+    bits = integer_bits + fraction_bits
+    low, high = levels(bits, signed=True, narrow_range=False)
+    return ActPrecision(
+        act=lambda _: FixedPointAct(integer_bits, fraction_bits),
+        grid=Grid(step=2.0**-fraction_bits, low=low, high=high),
+    )
+
+
 def _integer_act(bits: int, *, signed: bool) -> ActPrecision:
     low, high = levels(bits, signed=signed, narrow_range=signed)
     return ActPrecision(
@@ -102,10 +145,23 @@ WEIGHTS: Mapping[str, WeightPrecision] = MappingProxyType(
             options=lambda around: {"clip": around.clip},
         ),
         **{f"int{bits}": _integer_weights(bits) for bits in (2, 3, 4, 8)},
+        **{f"shift-q{bits}": _shift_weights(PowerOfTwo(bits=bits)) for bits in (2, 3, 4, 5)},
+        **{f"shift-ps{bits}": _shift_weights(ShiftSign(bits=bits)) for bits in (2, 3, 4, 5)},
+        "s3": _shift_weights(SignSparseShift(shifts=2)),
+        **{f"adder{bits}": _adder_weights(bits) for bits in (3, 4, 5, 6, 8)},
+        "adder": _adder_weights(None),
         "float": WeightPrecision(linear=_float_linear, conv2d=_float_conv2d, options=lambda _: {}),
     }
 )
-"""``binary``: {-1, +1}; ``intN``: symmetric integers of N bits, {-1, 0, +1} for two; ``float``."""
+"""Weights by name.
+
+- ``binary``: {-1, +1}.
+- ``intN``: symmetric integers of N bits, {-1, 0, +1} for two.
+- ``shift-qN``, ``shift-psN``: powers of two in N bits, by DeepShift-Q and DeepShift-PS.
+- ``s3``: {0, +-1, +-2, +-4}, by sign-sparse-shift.
+- ``adderN``: N-bit integers whose distances to the inputs are summed; ``adder``: floats.
+- ``float``.
+"""
 
 ACTS: Mapping[str, ActPrecision] = MappingProxyType(
     {
@@ -117,7 +173,16 @@ ACTS: Mapping[str, ActPrecision] = MappingProxyType(
         "float": ActPrecision(act=lambda _: nn.ReLU(), grid=None),
     }
 )
-"""``binary``: sign; ``intN``: symmetric; ``uintN``: from 0 up; ``float``: ReLU."""
+"""Activations by name.
+
+- ``binary``: sign.
+- ``intN``: symmetric integers of N bits; ``uintN``: from 0 up.
+- ``float``: ReLU.
+
+``fixedI.F`` is not in the table but known too: signed fixed point, rounded down, with I bits before
+the point and F bits behind it.
+"""
+_FIXED_POINT = re.compile(r"fixed(\d{1,2})\.(\d{1,2})")
 
 
 def check_precisions(weight: str, act: str, where: str) -> None:
@@ -125,19 +190,23 @@ def check_precisions(weight: str, act: str, where: str) -> None:
 
     Args:
         weight: A key of ``WEIGHTS``.
-        act: A key of ``ACTS``.
+        act: A key of ``ACTS``, or ``fixedI.F``.
         where: Begins the message.
 
     Raises:
-        ValueError: A name is unknown.
+        ValueError: A name is unknown, or the two do not go together.
     """
-    known: tuple[tuple[str, str, Mapping[str, object]], ...] = (
-        ("weight", weight, WEIGHTS),
-        ("act", act, ACTS),
-    )
-    for field, value, names in known:
-        if value not in names:
-            raise ValueError(f"{where}: {field}={value!r} is none of {', '.join(names)}")
+    if weight not in WEIGHTS:
+        raise ValueError(f"{where}: weight={weight!r} is none of {', '.join(WEIGHTS)}")
+    try:
+        grid = act_grid(act)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if WEIGHTS[weight].needs_grid and grid is None:
+        raise ValueError(
+            f"{where}: weight={weight!r} needs activations of few bits, not act={act!r}; "
+            "use uint4 or such"
+        )
 
 
 def linear(
@@ -177,13 +246,27 @@ def conv2d(
 
 
 def activation(act: str, *, clip: float) -> nn.Module:
-    """Return an activation module; ``act`` is a key of ``ACTS``."""
-    return ACTS[act].act(clip)
+    """Return an activation module; ``act`` is a key of ``ACTS``, or ``fixedI.F``."""
+    return _act(act).act(clip)
 
 
 def act_grid(act: str) -> Grid | None:
-    """Return the values of an activation; None for floats."""
-    return ACTS[act].grid
+    """Return the values of an activation; None for floats.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
+    return _act(act).grid
+
+
+def _act(name: str) -> ActPrecision:
+    fixed = _FIXED_POINT.fullmatch(name)
+    if fixed is not None:
+        check_bits(int(fixed[1]), int(fixed[2]))
+        return _fixed_point_act(int(fixed[1]), int(fixed[2]))
+    if name not in ACTS:
+        raise ValueError(f"act={name!r} is none of {', '.join(ACTS)}, fixedI.F")
+    return ACTS[name]
 
 
 def input_grid(input_dtype: str, where: str) -> Grid:

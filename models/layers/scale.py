@@ -1,4 +1,4 @@
-"""Factors that no argmax depends on."""
+"""Factors and offsets behind a layer, which hardware folds into what follows."""
 
 from __future__ import annotations
 
@@ -24,3 +24,21 @@ class PositiveScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the scaled ``x``, same shape."""
         return x * self.log_scale.exp()
+
+
+class ChannelBias(nn.Module):
+    """``y = x + bias``, one bias per channel, along axis 1.
+
+    A layer of popshift has no bias, so that its accumulator is an integer: it comes behind.
+
+    Args:
+        bias: First biases, shape ``(channels,)``.
+    """
+
+    def __init__(self, bias: Tensor) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, shape ``(images, channels, ...)``, with the biases added."""
+        return x + self.bias.reshape(-1, *[1] * (x.ndim - 2))

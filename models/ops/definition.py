@@ -15,6 +15,7 @@ DOMAIN = "popshift.ops"
 VERSION = 1
 OPSET = 14
 """The first version of ONNX whose shapes follow through the functions."""
+_IR_VERSION = 8  # the first with functions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ def add_definitions(model: onnx.ModelProto, definitions: Sequence[Definition]) -
     Raises:
         ValueError: An operator of our own domain has no definition.
     """
+    model.ir_version = max(model.ir_version, _IR_VERSION)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     defined = set()
     for definition in definitions:

@@ -11,30 +11,32 @@ from torch import Tensor
 from .definition import DOMAIN, VERSION
 
 Attributes = Mapping[str, int | float | str | Sequence[int]]
-Compute = Callable[..., Tensor]
 
 
-def emit(op: str, inputs: tuple[Tensor, ...], attributes: Attributes, compute: Compute) -> Tensor:
-    """Return ``compute(*inputs)``; in an export, as one node of the domain ``popshift.ops``.
+def emit(
+    op: str, inputs: tuple[Tensor, ...], attributes: Attributes, *, like: Callable[..., Tensor]
+) -> Tensor:
+    """Return the result of a node of the domain ``popshift.ops``, during an export.
+
+    A layer calls it where ``torch.onnx.is_in_onnx_export()``; the values do not matter then.
 
     Args:
         op: Name of the operator.
         inputs: Its inputs, in order.
         attributes: Its attributes.
-        compute: What it computes; only shapes matter in an export.
+        like: Operator of torch whose result for ``inputs`` has the same shape.
     """
-    if not torch.onnx.is_in_onnx_export():
-        return compute(*inputs)
+    result = like(*inputs)
+    shape = tuple(int(size) for size in result.shape)
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
-        traced: Tensor = _TracedNode.apply(op, attributes, compute, *inputs)
+        traced: Tensor = _TracedNode.apply(op, attributes, shape, *inputs)
         return traced
-    result = compute(*inputs)
     exported: Tensor = torch.onnx.ops.symbolic(
         f"{DOMAIN}::{op}",
         inputs,
         dict(attributes),
         dtype=result.dtype,
-        shape=result.shape,
+        shape=shape,
         version=VERSION,
     )
     return exported
@@ -45,18 +47,19 @@ class _TracedNode(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, op: str, attributes: Attributes, compute: Compute, *inputs: Tensor
+        ctx: Any, op: str, attributes: Attributes, shape: tuple[int, ...], *inputs: Tensor
     ) -> Tensor:
-        """Return ``compute(*inputs)``."""
-        return compute(*inputs)
+        """Return zeros of the right shape."""
+        return inputs[0].new_zeros(shape)
 
     @staticmethod
-    def symbolic(g: Any, op: str, attributes: Attributes, compute: Compute, *inputs: Any) -> Any:
+    def symbolic(
+        g: Any, op: str, attributes: Attributes, shape: tuple[int, ...], *inputs: Any
+    ) -> Any:
         """Return the node of the graph ``g``, with its shape."""
         typed = {f"{name}_{_letter(value)}": value for name, value in attributes.items()}
         node = g.op(f"{DOMAIN}::{op}", *inputs, **typed)
-        shapes = [torch.empty(value.type().sizes(), device="meta") for value in inputs]
-        node.setType(inputs[0].type().with_sizes(list(compute(*shapes).shape)))
+        node.setType(inputs[0].type().with_sizes(list(shape)))
         return node
 
 
