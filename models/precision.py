@@ -34,6 +34,7 @@ from .layers import (
     SignSparseShift,
     act_step,
 )
+from .layers.padded import Pair
 from .quant.adder import adder_step
 from .quant.fixed_point import check_bits
 from .quant.integer import levels
@@ -61,12 +62,14 @@ class WeightPrecision:
         conv2d: ``(in_channels, out_channels, kernel_size, **options, **geometry)``.
         options: The options of both, which may follow from the surroundings.
         needs_grid: Whether the layers' inputs must not be floats.
+        takes_float: Whether trained float weights have nearest ones among its weights.
     """
 
     linear: Callable[..., nn.Module]
     conv2d: Callable[..., nn.Module]
     options: Callable[[Surroundings], Mapping[str, Any]]
     needs_grid: bool = False
+    takes_float: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,7 @@ def _float_linear(in_features: int, out_features: int) -> nn.Module:
 
 
 def _float_conv2d(
-    in_channels: int, out_channels: int, kernel_size: int, **geometry: Unpack[Geometry]
+    in_channels: int, out_channels: int, kernel_size: Pair, **geometry: Unpack[Geometry]
 ) -> nn.Module:
     """Return a convolution that pads with zeros, whatever the pad value."""
     windows: dict[str, Any] = {k: v for k, v in geometry.items() if k != "pad_value"}
@@ -100,8 +103,13 @@ def _integer_weights(bits: int) -> WeightPrecision:
     )
 
 
-def _shift_weights(form: ShiftForm) -> WeightPrecision:
-    return WeightPrecision(linear=ShiftLinear, conv2d=ShiftConv2d, options=lambda _: {"form": form})
+def _shift_weights(form: ShiftForm, *, takes_float: bool = True) -> WeightPrecision:
+    return WeightPrecision(
+        linear=ShiftLinear,
+        conv2d=ShiftConv2d,
+        options=lambda _: {"form": form},
+        takes_float=takes_float,
+    )
 
 
 def _adder_weights(bits: int | None) -> WeightPrecision:
@@ -147,7 +155,7 @@ WEIGHTS: Mapping[str, WeightPrecision] = MappingProxyType(
         **{f"int{bits}": _integer_weights(bits) for bits in (2, 3, 4, 8)},
         **{f"shift-q{bits}": _shift_weights(PowerOfTwo(bits=bits)) for bits in (2, 3, 4, 5)},
         **{f"shift-ps{bits}": _shift_weights(ShiftSign(bits=bits)) for bits in (2, 3, 4, 5)},
-        "s3": _shift_weights(SignSparseShift(shifts=2)),
+        "s3": _shift_weights(SignSparseShift(shifts=2), takes_float=False),
         **{f"adder{bits}": _adder_weights(bits) for bits in (3, 4, 5, 6, 8)},
         "adder": _adder_weights(None),
         "float": WeightPrecision(linear=_float_linear, conv2d=_float_conv2d, options=lambda _: {}),
@@ -229,7 +237,7 @@ def linear(
 def conv2d(
     in_channels: int,
     out_channels: int,
-    kernel_size: int,
+    kernel_size: Pair,
     *,
     weight: str,
     clip: float,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .adder import AdderConv2d, AdderLinear
+from .adder_groups import GroupedAdder
 from .binary import BinaryAct, BinaryConv2d, BinaryLinear
 from .fixed import FixedPointAct
 from .integer import IntegerAct, IntegerConv2d, IntegerLinear, act_step, weight_step
@@ -19,6 +20,7 @@ __all__ = [
     "ChannelBias",
     "FixedPointAct",
     "Geometry",
+    "GroupedAdder",
     "IntegerAct",
     "IntegerConv2d",
     "IntegerLinear",

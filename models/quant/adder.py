@@ -98,8 +98,9 @@ def quantize_filters(
     """Return groups of filters with their codes, for inputs in [0, ``largest_input``].
 
     A group whose weights reach beyond the inputs takes their range and loses nothing by it; any
-    other takes the range of its weights and clips its inputs there. With the codes ``a`` of its
-    inputs, 0 to ``2^bits - 1``, the result is ``step * (-sum |a - 2 codes|) + bias``.
+    other takes the range of its weights and clips its inputs there. Groups of one range are one.
+    With the codes ``a`` of its inputs, 0 to ``2^bits - 1``, the result is
+    ``step * (-sum |a - 2 codes|) + bias``.
 
     Args:
         weight: Shape ``(filters, ...)``.
@@ -110,20 +111,23 @@ def quantize_filters(
     References:
         arXiv:2212.10200, section 3.
     """
-    made = []
+    weight = weight.detach().double()
+    by_scale: dict[float, list[int]] = {}
     for filters in group_filters(weight, groups):
-        members = weight.detach()[list(filters)].double()
-        scale = float(members.abs().max())
-        bias = torch.zeros(len(filters), dtype=torch.float64)
-        if scale > largest_input:
-            scale = largest_input
-            members, bias = clamp_filters(members, -scale, scale)
-        if scale == 0:
-            scale = largest_input  # weights of 0 have no range of their own
-        step = 2 * scale / (2**bits - 1)
-        codes = torch.round(members / step).clamp(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        made.append(AdderGroup(filters=filters, scale=scale, codes=codes.long(), bias=bias))
-    return made
+        # weights of 0 have no range of their own
+        reach = float(weight[list(filters)].abs().max()) or largest_input
+        by_scale.setdefault(min(reach, largest_input), []).extend(filters)
+    return [
+        _quantized(weight, sorted(filters), scale, bits)
+        for scale, filters in sorted(by_scale.items(), key=lambda item: min(item[1]))
+    ]
+
+
+def _quantized(weight: Tensor, filters: list[int], scale: float, bits: int) -> AdderGroup:
+    clamped, bias = clamp_filters(weight[filters], -scale, scale)
+    codes = torch.round(clamped * (2**bits - 1) / (2 * scale))
+    codes = codes.clamp(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return AdderGroup(filters=tuple(filters), scale=scale, codes=codes.long(), bias=bias)
 
 
 class RangeOfInputs:

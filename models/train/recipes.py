@@ -106,6 +106,33 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             # The loss of arXiv:1602.02830.
             Recipe(name="bnn-hinge", loss="squared_hinge", lr=0.1),
             Recipe(name="float", lr=0.003, epochs=60, label_smoothing=0.1),
+            # Latent weights stay near their first size, as float ones: so does the rate.
+            Recipe(name="shift-q", lr=0.003, epochs=60, label_smoothing=0.1),
+            # Exponents must travel several units; the rectification of RAdam is the authors'.
+            Recipe(name="shift-ps", optimizer="radam", lr=0.03, epochs=60, label_smoothing=0.1),
+            # After a conversion from float: small steps, the authors' fifteen epochs.
+            Recipe(name="shift-convert", lr=0.001, epochs=15, label_smoothing=0.1),
+            # The penalty is the paper's; it wants SGD at 0.1, which these few steps do not need.
+            Recipe(
+                name="s3",
+                lr=0.003,
+                schedule="cosine",
+                epochs=60,
+                penalty=1e-5,
+                label_smoothing=0.1,
+            ),
+            # All of arXiv:1912.13200 but the epochs: distances have gradients of very different
+            # size from layer to layer, which only the scaling makes comparable.
+            Recipe(
+                name="adder",
+                optimizer="sgd",
+                lr=0.1,
+                schedule="cosine",
+                epochs=60,
+                weight_decay=5e-4,
+                layer_rate=0.2,
+                label_smoothing=0.1,
+            ),
         )
     }
 )
