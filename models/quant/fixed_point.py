@@ -13,6 +13,9 @@ from brevitas.proxy import ActQuantProxyFromInjector
 from torch import Tensor, nn
 
 
+_MAX_BITS = 24  # float32 holds every integer of 24 bits
+
+
 class FloorSTE(torch.autograd.Function):
     """Largest level that is not above, with the straight-through estimator.
 
@@ -70,11 +73,11 @@ class FixedPointQuant(nn.Module):
     Forward value and gradient are those of :class:`FloorSTE`.
 
     Args:
-        integer_bits: Bits before the point, with the sign, 1 to 16.
-        fraction_bits: Bits behind it, 0 to 16.
+        integer_bits: Bits before the point, with the sign, at least 1.
+        fraction_bits: Bits behind it; 2 to 24 in all. DeepShift's 16 and 16 do not fit in float32.
 
     Raises:
-        ValueError: An argument is out of its range, or there are fewer than two bits.
+        ValueError: There are too few or too many bits.
 
     >>> FixedPointQuant(3, 5)(torch.tensor([-0.001, -9.0, 9.0]))[0].tolist()
     [-0.03125, -4.0, 3.96875]
@@ -102,11 +105,10 @@ def check_bits(integer_bits: int, fraction_bits: int) -> None:
     Raises:
         ValueError: There are too few or too many.
     """
-    is_wrong = not 1 <= integer_bits <= 16 or not 0 <= fraction_bits <= 16
-    if is_wrong or integer_bits + fraction_bits < 2:
+    if integer_bits < 1 or fraction_bits < 0 or not 2 <= integer_bits + fraction_bits <= _MAX_BITS:
         raise ValueError(
-            "fixed point: integer bits must be 1 to 16 and fraction bits 0 to 16, two in all, "
-            f"got {integer_bits} and {fraction_bits}"
+            "fixed point: integer bits must be >= 1 and fraction bits >= 0, "
+            f"2 to {_MAX_BITS} in all, got {integer_bits} and {fraction_bits}"
         )
 
 
