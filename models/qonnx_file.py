@@ -67,8 +67,20 @@ def _bake_weights(net: nn.Module) -> None:
         if layer.weight_quant.is_quant_enabled:
             value = layer.quant_weight().value
             if parametrize.is_parametrized(layer, "weight"):
-                parametrize.remove_parametrizations(layer, "weight")
+                _drop_parametrization(layer)
             layer.weight.copy_(value)
+
+
+def _drop_parametrization(layer: Any) -> None:
+    """Make ``weight`` a plain parameter.
+
+    ``parametrize.remove_parametrizations`` would take the weight from the class, which ``layer``
+    shares with the network that it was copied from.
+    """
+    weight = nn.Parameter(torch.empty_like(layer.weight))
+    layer.__class__ = type(layer).__bases__[0]
+    del layer.parametrizations
+    layer.weight = weight
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from brevitas.inject.enum import FloatToIntImplType
 from brevitas.proxy import ActQuantProxyFromInjector
 from torch import Tensor, nn
 
-
 _MAX_BITS = 24  # float32 holds every integer of 24 bits
 
 
