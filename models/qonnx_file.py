@@ -52,7 +52,11 @@ def to_qonnx(
     with tempfile.TemporaryDirectory() as folder, _quiet_exporter():
         path = Path(folder) / "raw.onnx"
         export_qonnx(net, args=torch.zeros(1, *shape), export_path=str(path), **EXPORTERS[exporter])
-        model = cleanup_model(ModelWrapper(str(path)))
+        raw = ModelWrapper(str(path))
+    for place, node in enumerate(raw.graph.node):
+        node.doc_string = str(place)
+    model = cleanup_model(raw)
+    _restore_order(model.graph)
     model.set_tensor_datatype(model.graph.input[0].name, DataType[input_dtype])
     _strip_traces(model.model)
     add_definitions(model.model, DEFINITIONS)
@@ -93,6 +97,16 @@ def _quiet_exporter() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _restore_order(graph: onnx.GraphProto) -> None:
+    """Sort nodes by the places in their ``doc_string``, the order in which torch executes them.
+
+    The cleanup sorts branches in another way. Nodes that it made read constants only.
+    """
+    nodes = sorted(graph.node, key=lambda node: int(node.doc_string or -1))
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:

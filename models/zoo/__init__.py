@@ -22,11 +22,23 @@ from typing import Any
 import torch
 
 from .convnet import ConvNet, ConvNetConfig
+from .ghostnet import GhostNet, GhostNetConfig
 from .mlp import Mlp, MlpConfig
 
-__all__ = ["NETWORKS", "ConvNet", "ConvNetConfig", "Mlp", "MlpConfig", "create", "describe"]
+__all__ = [
+    "NETWORKS",
+    "ConvNet",
+    "ConvNetConfig",
+    "GhostNet",
+    "GhostNetConfig",
+    "Mlp",
+    "MlpConfig",
+    "create",
+    "describe",
+]
 
-Config = MlpConfig | ConvNetConfig
+Config = MlpConfig | ConvNetConfig | GhostNetConfig
+Network = Mlp | ConvNet | GhostNet
 
 
 def _finn_fc(name: str, width: int) -> MlpConfig:
@@ -62,12 +74,25 @@ NETWORKS: Mapping[str, Config] = MappingProxyType(
                 pool_at="accumulator",
                 input_dtype="UINT5",
             ),
+            GhostNetConfig(name="ghostnet"),
+            GhostNetConfig(
+                name="digits-ghost",
+                image=(1, 8, 8),
+                rows=((3, 16, 16, 0.0, 1), (3, 48, 24, 0.0, 2), (3, 72, 24, 0.0, 1)),
+                stem_stride=1,
+                head=64,
+                classes=10,
+                input_dtype="UINT5",
+                weight="shift-q4",
+                act="uint4",
+                signed_act="int8",
+            ),
         )
     }
 )
 
 
-def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp | ConvNet:
+def create(name: str, *, seed: int = 0, **overrides: Any) -> Network:
     """Return a new network of the zoo; equal arguments give equal weights.
 
     The module has ``config``, ``input_dtype`` (QONNX name) and ``input_shape``.
@@ -90,9 +115,19 @@ def create(name: str, *, seed: int = 0, **overrides: Any) -> Mlp | ConvNet:
     config = replace(config, **overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Mlp(config) if isinstance(config, MlpConfig) else ConvNet(config)
+        return _make(config)
+
+
+def _make(config: Config) -> Network:
+    match config:
+        case MlpConfig():
+            return Mlp(config)
+        case ConvNetConfig():
+            return ConvNet(config)
+        case GhostNetConfig():
+            return GhostNet(config)
 
 
 def describe(net: torch.nn.Module) -> dict[str, Any]:
     """Return the configuration of a zoo network as plain values, ``{}`` of any other module."""
-    return asdict(net.config) if isinstance(net, Mlp | ConvNet) else {}
+    return asdict(net.config) if isinstance(net, Network) else {}
