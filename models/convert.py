@@ -117,8 +117,10 @@ def quantize_adder(
     """Return a copy of a float adder network with weights and inputs of a few bits.
 
     Some images give the ranges of the layers' inputs; no training follows. Filters of similar
-    range share the step of their inputs, see :class:`popshift.models.layers.GroupedAdder`. To be
-    exported, a network needs quantized activations in front of its poolings, ``uint8`` for one.
+    range share the step of their inputs, see :class:`popshift.models.layers.GroupedAdder`.
+    Filters whose weights do not reach as far as the inputs clip these, by the paper's rule; trained
+    ones reach farther. To be exported, a network needs quantized activations in front of its
+    poolings, ``uint8`` for one.
 
     Goals, by the paper: ImageNet adder ResNet-18 66.5 % with four bits; CIFAR-10 ResNet-20 91.36,
     91.21, 90.86 and 90.27 % with 8, 6, 5 and 4 bits.
