@@ -30,8 +30,10 @@ class ShiftForm(Protocol):
 class PowerOfTwo:
     """DeepShift-Q: latent weights go to the nearest power of two.
 
-    Attributes: as :class:`popshift.models.quant.PowerOfTwoQuant`. The first latent weights are
-    those of torch.
+    The first latent weights are uniform up to ``1 / sqrt(fan in)``, as torch's; with few bits up to
+    four times the least power, without which they would all be that power.
+
+    Attributes: as :class:`popshift.models.quant.PowerOfTwoQuant`.
     """
 
     bits: int = 5
@@ -52,7 +54,11 @@ class PowerOfTwo:
         }
 
     def attach(self, layer: Any) -> None:
-        """Leave the layer as it is."""
+        """Give the layer its first weights."""
+        quantizer = layer.weight_quant.tensor_quant
+        fan_in = layer.weight[0].numel()
+        bound = min(2.0**self.exp_max, max(fan_in**-0.5, 2.0 ** (quantizer.exp_min + 2)))
+        nn.init.uniform_(layer.weight, -bound, bound)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,6 +107,16 @@ def test_weights_are_integers_of_their_scale_and_bit_width(bits):
     assert float(weight.scale) == 1 / reach
 
 
+@pytest.mark.parametrize("bits", [2, 3, 4, 5])
+@pytest.mark.parametrize("synapses", [4, 256])
+def test_first_weights_have_several_exponents(bits, synapses):
+    layer = ShiftLinear(synapses, 400, form=PowerOfTwo(bits=bits))
+    bound = float(layer.weight.detach().abs().max())
+    least = 2.0 ** (1 - 2 ** (bits - 1))
+    assert bound == pytest.approx(min(1, max(synapses**-0.5, 4 * least)), rel=0.01)
+    assert len(layer.quant_weight().value.abs().unique()) >= 2
+
+
 def test_gradient_is_the_upstream_one_even_where_weights_are_clipped():
     x = torch.tensor([-9.0, -0.3, 0.0, 1e-9, 0.7, 9.0], requires_grad=True)
     upstream = torch.tensor([1.0, -2.0, 3.0, -4.0, 5.0, -6.0])
