@@ -65,7 +65,8 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
             raise ValueError(f"convert: the new network has no {name!r}")
         try:
             if _is_layer(module):
-                _set_weight(modules.pop(name), module.weight)
+                _set_weight(modules[name], module.weight)
+                _set_bias(modules.pop(name), module.bias)
             else:
                 modules.pop(name).load_state_dict(module.state_dict())
         except (RuntimeError, ValueError) as error:
@@ -251,6 +252,15 @@ def _set_weight(layer: Any, weight: Tensor) -> None:
         layer.weight = weight.detach().clone()
     else:
         layer.weight.copy_(weight)
+
+
+@torch.no_grad()
+def _set_bias(layer: Any, bias: Tensor | None) -> None:
+    """Give ``layer`` the bias, if there is one."""
+    if (layer.bias is None) != (bias is None):
+        raise ValueError("only one of the two has a bias")
+    if bias is not None:
+        layer.bias.copy_(bias)
 
 
 def _is_layer(module: nn.Module) -> bool:

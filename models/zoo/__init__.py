@@ -7,6 +7,8 @@ networks; Umuroglu et al., "FINN", FPGA 2017, arXiv:1612.07119).
 ``vgg-small``: six padded convolutions of 128 to 512 channels (Cai et al., "HWGQ", CVPR 2017,
 arXiv:1702.00953), here with all layers binary.
 ``digits-cnn``: four padded convolutions on the 8 x 8 digits, pixels 0 to 16.
+``ghostnet``: the published network for ImageNet, in floats; ``digits-ghost``: three of its
+bottlenecks on the digits, all in integers (Han et al., CVPR 2020, arXiv:1911.11907).
 
 ``weight`` and ``act`` choose the precisions: W1A1 is the default; ``act="int2"`` makes W1A2 and
 ``weight="int2"`` W2, with levels {-1, 0, +1} as Brevitas' networks of these names have.

@@ -61,6 +61,24 @@ def test_a_converted_network_trains_on_and_loads(floats, digits, tmp_path):
     assert train.evaluate(loaded, digits.test) == result.test_accuracy
 
 
+def test_biases_of_layers_that_stay_floats_come_along():
+    """The two convolutions of squeeze-excite."""
+    torch.manual_seed(0)
+    rows = ((3, 16, 8, 0.25, 1),)
+    net = zoo.create("ghostnet", image=(1, 8, 8), rows=rows, stem=8, head=16, classes=3)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.rand_like(parameter))
+    twin = convert_network(net.eval(), weight="shift-q5")
+    for name, module in net.named_modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear) or module.bias is not None:
+            for key, value in module.state_dict().items():
+                if key.startswith(("weight", "bias", "running")):
+                    assert torch.equal(twin.get_submodule(name).state_dict()[key], value), name
+    squeeze = twin.blocks[0].middle[0]
+    assert torch.equal(squeeze.reduce.bias, net.blocks[0].middle[0].reduce.bias)
+
+
 def test_activations_may_change_too(floats):
     twin = convert_network(floats, weight="shift-q4", act="uint8")
     assert (twin.config.weight, twin.config.act) == ("shift-q4", "uint8")
@@ -143,7 +161,7 @@ def test_half_a_power_more_or_less_is_all_that_a_weight_moves(floats):
     twin = convert.convert_network(floats, weight="shift-q5")
     for name, module in floats.named_modules():
         if isinstance(module, nn.Linear):
-            ratio = twin.get_submodule(name).quant_weight().value / module.weight
+            ratio = twin.get_submodule(name).quant_weight().value.detach() / module.weight.detach()
             inside = module.weight.abs().clamp(2.0**-15, 1) == module.weight.abs()
             assert float(ratio[inside].max()) <= math.sqrt(2) * (1 + 1e-6)
             assert float(ratio[inside].min()) >= math.sqrt(0.5) * (1 - 1e-6)
