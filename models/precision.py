@@ -129,11 +129,11 @@ def _adder_weights(bits: int | None) -> WeightPrecision:
 
 
 def _fixed_point_act(integer_bits: int, fraction_bits: int) -> ActPrecision:
-    bits = integer_bits + fraction_bits
-    low, high = levels(bits, signed=True, narrow_range=False)
+    """Return a ReLU in signed fixed point: without it only a clamp would be no straight line."""
+    _, high = levels(integer_bits + fraction_bits, signed=True, narrow_range=False)
     return ActPrecision(
-        act=lambda _: FixedPointAct(integer_bits, fraction_bits),
-        grid=Grid(step=2.0**-fraction_bits, low=low, high=high),
+        act=lambda _: nn.Sequential(nn.ReLU(), FixedPointAct(integer_bits, fraction_bits)),
+        grid=Grid(step=2.0**-fraction_bits, low=0, high=high),
     )
 
 
@@ -187,8 +187,8 @@ ACTS: Mapping[str, ActPrecision] = MappingProxyType(
 - ``intN``: symmetric integers of N bits; ``uintN``: from 0 up.
 - ``float``: ReLU.
 
-``fixedI.F`` is not in the table but known too: signed fixed point, rounded down, with I bits before
-the point and F bits behind it.
+``fixedI.F`` is not in the table but known too: a ReLU in signed fixed point, rounded down, with I
+bits before the point and F bits behind it.
 """
 _FIXED_POINT = re.compile(r"fixed(\d{1,2})\.(\d{1,2})")
 

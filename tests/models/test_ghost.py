@@ -134,6 +134,17 @@ def test_ghost_stage_splits_its_maps_by_whole_groups():
     assert net(torch.randn(2, 6, 8, 8)).shape == (2, 32, 4, 4)
 
 
+def test_the_mix_sees_the_base_first_and_then_every_inner_block():
+    torch.manual_seed(0)
+    net, seen = stage().eval(), []
+    net.mix.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+    x = torch.randn(1, 6, 8, 8)
+    net(x)
+    base = net.base(x)
+    first = net.inner[0](base[:, :12])
+    assert torch.equal(seen[0], torch.cat([base, first, net.inner[1](first)], dim=1))
+
+
 def test_ghosts_see_the_inner_blocks_only_by_their_means():
     torch.manual_seed(0)
     net = stage().eval()

@@ -318,8 +318,10 @@ def test_activations_have_the_values_of_their_grid(name):
 
 def test_fixed_point_activations_are_named_by_their_bits():
     net = zoo.create("mlp", hidden=(4,), act="fixed3.5")
-    assert isinstance(net.blocks[0][2], FixedPointAct)
-    assert act_grid("fixed3.5") == Grid(step=1 / 32, low=-128, high=127)
+    relu, act = net.blocks[0][2]
+    assert isinstance(relu, torch.nn.ReLU)
+    assert isinstance(act, FixedPointAct)
+    assert act_grid("fixed3.5") == Grid(step=1 / 32, low=0, high=127)
     options = zoo.describe(net)
     assert zoo.create(options.pop("name"), **options).config == net.config
 
