@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,10 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
 class _Recorder:
     """Hooks that record the integer points.
 
+    A layer that does more than multiply and add has a method ``integer_accumulator(images,
+    input_scale, weight, weight_scale)``, all in float64, the first and third integers, that
+    returns its integers and their scale; it raises ValueError where there are none.
+
     Brevitas carries the scale of activations along, not that of accumulators: their integers are
     remembered by the identity of the tensor, which stays alive until the end.
     """
@@ -129,9 +134,13 @@ class _Recorder:
                 images = layer.pad(images, _pad_steps(layer, input_scale, name))
             quantized = layer.quant_weight()
             weight, weight_scale = _integers(quantized, f"weight of layer {name!r}")
-            accumulator = layer.inner_forward_impl(images, weight, None)
+            weight_scale = _along_channels(weight_scale, output.ndim)
+            accumulate = getattr(layer, "integer_accumulator", partial(_dot_product, layer))
+            try:
+                accumulator, scale = accumulate(images, input_scale, weight, weight_scale)
+            except ValueError as error:
+                raise ValueError(f"export: layer {name!r}: {error}") from error
             _check_32_bits(accumulator, f"the accumulator of layer {name!r}")
-            scale = _along_channels(weight_scale, output.ndim) * input_scale
             if not torch.equal(torch.round(_plain(output).double() / scale), accumulator):
                 raise ValueError(
                     f"export: layer {name!r} does not compute the products of its integers; "
@@ -211,6 +220,14 @@ class _Recorder:
             _, integers, scale = self._known[id(value)]
             return integers, scale
         return _integers(value, where)
+
+
+def _dot_product(
+    layer: Any, images: Tensor, input_scale: Tensor, weight: Tensor, weight_scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the accumulator of a layer that multiplies and adds, and its scale."""
+    accumulator: Tensor = layer.inner_forward_impl(images, weight, None)
+    return accumulator, weight_scale * input_scale
 
 
 def _averaged_values(pool: Any, images: Tensor, name: str) -> int:

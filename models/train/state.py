@@ -87,7 +87,11 @@ def write_state(
     tensors = {f"net/{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in moments.items()}
+        tensors |= {
+            f"optimizer/{index}/{name}": tensor
+            for name, tensor in moments.items()
+            if tensor is not None  # SGD without momentum
+        }
     note = {
         "config": config,
         "history": [asdict(record) for record in state.history],

@@ -10,6 +10,8 @@ arXiv:1702.00953), here with all layers binary.
 ``resnet18``: ResNet-18 for images of 3 x 32 x 32 bytes (He et al., arXiv:1512.03385), its first
 convolution 3 x 3 without pooling, with one grid of integers for each sum.
 ``digits-resnet``: two basic blocks of 16 and 32 channels on the digits.
+``ghostnet``: the published network for ImageNet, in floats; ``digits-ghost``: three of its
+bottlenecks on the digits, all in integers (Han et al., CVPR 2020, arXiv:1911.11907).
 
 ``weight`` and ``act`` choose the precisions: W1A1 is the default; ``act="int2"`` makes W1A2 and
 ``weight="int2"`` W2, with levels {-1, 0, +1} as Brevitas' networks of these names have.
@@ -25,6 +27,7 @@ from typing import Any
 import torch
 
 from .convnet import ConvNet, ConvNetConfig
+from .ghostnet import GhostNet, GhostNetConfig
 from .mlp import Mlp, MlpConfig
 from .resnet import ResNet, ResNetConfig
 
@@ -32,6 +35,8 @@ __all__ = [
     "NETWORKS",
     "ConvNet",
     "ConvNetConfig",
+    "GhostNet",
+    "GhostNetConfig",
     "Mlp",
     "MlpConfig",
     "ResNet",
@@ -40,8 +45,8 @@ __all__ = [
     "describe",
 ]
 
-Config = MlpConfig | ConvNetConfig | ResNetConfig
-Network = Mlp | ConvNet | ResNet
+Config = MlpConfig | ConvNetConfig | GhostNetConfig | ResNetConfig
+Network = Mlp | ConvNet | GhostNet | ResNet
 
 
 def _finn_fc(name: str, width: int) -> MlpConfig:
@@ -90,6 +95,19 @@ NETWORKS: Mapping[str, Config] = MappingProxyType(
                 blocks=(1, 1),
                 input_dtype="UINT5",
             ),
+            GhostNetConfig(name="ghostnet"),
+            GhostNetConfig(
+                name="digits-ghost",
+                image=(1, 8, 8),
+                rows=((3, 16, 16, 0.0, 1), (3, 48, 24, 0.0, 2), (3, 72, 24, 0.0, 1)),
+                stem_stride=1,
+                head=64,
+                classes=10,
+                input_dtype="UINT5",
+                weight="shift-q4",
+                act="uint4",
+                signed_act="int8",
+            ),
         )
     }
 )
@@ -118,11 +136,21 @@ def create(name: str, *, seed: int = 0, **overrides: Any) -> Network:
     config = replace(config, **overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if isinstance(config, MlpConfig):
+        return _make(config)
+
+
+def _make(config: Config) -> Network:
+    match config:
+        case MlpConfig():
             return Mlp(config)
-        return ResNet(config) if isinstance(config, ResNetConfig) else ConvNet(config)
+        case ConvNetConfig():
+            return ConvNet(config)
+        case GhostNetConfig():
+            return GhostNet(config)
+        case ResNetConfig():
+            return ResNet(config)
 
 
 def describe(net: torch.nn.Module) -> dict[str, Any]:
     """Return the configuration of a zoo network as plain values, ``{}`` of any other module."""
-    return asdict(net.config) if isinstance(net, Mlp | ConvNet | ResNet) else {}
+    return asdict(net.config) if isinstance(net, Network) else {}
