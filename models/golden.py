@@ -295,6 +295,9 @@ def _check_layer(name: str, layer: Any) -> None:
             f"export: layer {name!r} has a bias, which no integer accumulator holds; "
             "set bias=False and let the BatchNorm after it shift"
         )
+    reason = getattr(layer.weight_quant.tensor_quant, "off_grid", "")
+    if reason:
+        raise ValueError(f"export: the weights of layer {name!r} are no integers: {reason}")
 
 
 def _integers(value: Any, where: str) -> tuple[Tensor, Tensor]:
