@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .blocks.residual import ResidualSum
+from .blocks.group import ChannelRoll, ChannelShuffle
 from .layers import PaddedConv2d
 
 _FLOAT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
@@ -83,6 +84,8 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
         elif isinstance(module, ResidualSum):
             module.register_forward_pre_hook(recorder.addends(name))
             module.register_forward_hook(recorder.sum(name))
+        elif isinstance(module, (ChannelRoll, ChannelShuffle)):
+            module.register_forward_hook(recorder.rearranged())
         elif isinstance(module, _FLOAT_LAYERS):
             raise ValueError(
                 f"export: layer {name!r} is a float {type(module).__name__}; "
@@ -212,6 +215,18 @@ class _Recorder:
                     scale=_per_channel(scale),
                 )
             )
+
+        return record
+
+    def rearranged(self) -> Callable[..., None]:
+        """Return the hook of a module that moves channels: its integers move along."""
+
+        def record(module: Any, args: tuple[Any, ...], output: Any) -> None:
+            if not (isinstance(args[0], IntQuantTensor) or id(args[0]) in self._known):
+                return
+            integers, scale = self._read(args[0], "moved channels")
+            if scale.numel() == 1:
+                self._known[id(output)] = (output, module.forward(integers), scale)
 
         return record
 
