@@ -55,6 +55,7 @@ from .layers.padded import Pair
 from .quant.adder import adder_step
 from .quant.fixed_point import check_bits
 from .quant.integer import levels
+from .quant.pruning import PruneAndReset
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -174,9 +175,11 @@ def _planes(planes: int, **coding: Any) -> WeightPrecision:
     )
 
 
-def _ternary(threshold: str) -> WeightPrecision:
+def _ternary(threshold: str, pruning: PruneAndReset | None = None) -> WeightPrecision:
     return WeightPrecision(
-        linear=TernaryLinear, conv2d=TernaryConv2d, options=lambda _: {"threshold": threshold}
+        linear=TernaryLinear,
+        conv2d=TernaryConv2d,
+        options=lambda _: {"threshold": threshold, "pruning": pruning},
     )
 
 
@@ -190,7 +193,10 @@ def _fixed_interval(bits: int, grid: str) -> WeightPrecision:
 
 def _learned_interval(bits: int) -> WeightPrecision:
     return WeightPrecision(
-        linear=LearnedIntervalLinear, conv2d=LearnedIntervalConv2d, options=lambda _: {"bits": bits}
+        linear=LearnedIntervalLinear,
+        conv2d=LearnedIntervalConv2d,
+        options=lambda _: {"bits": bits},
+        takes_float=False,
     )
 
 
@@ -199,6 +205,7 @@ def _nested(*precisions: int) -> WeightPrecision:
         linear=NestedLinear,
         conv2d=NestedConv2d,
         options=lambda _: {"precisions": precisions},
+        takes_float=False,
         norm=lambda norm: SwitchableBatchNorm(norm, precisions),
     )
 
@@ -233,6 +240,7 @@ WEIGHTS: Mapping[str, WeightPrecision] = MappingProxyType(
         "ternary": _ternary("twn"),
         "ternary-cosine": _ternary("cosine"),
         "ternary-learned": _ternary("learned"),
+        "ternary-pruned": _ternary("cosine", PruneAndReset()),
         **{f"wrpn{bits}": _fixed_interval(bits, "mid-tread") for bits in (2, 3, 4, 8)},
         **{f"odd{bits}": _fixed_interval(bits, "mid-rise") for bits in (2, 3, 4)},
         **{f"interval{bits}": _learned_interval(bits) for bits in (2, 3, 4)},
@@ -251,7 +259,7 @@ WEIGHTS: Mapping[str, WeightPrecision] = MappingProxyType(
 - ``planesN``: N planes of signs with integer plane scales, fitted to the weights of each output;
   ``planesN-pot``: with powers of two; ``abcN``: N shifted planes.
 - ``ternary``: {-1, 0, +1} by the threshold of TWN; ``-cosine``: by the best, ``-learned``: by a
-  trained one.
+  trained one, ``-pruned``: by the best of weights that are pruned and reset in training (HQ).
 - ``wrpnN``: N bits that fill [-1, 1]; ``oddN``: odd levels that do; ``intervalN``: odd levels in a
   trained interval (PalQuant).
 - ``nested4``, ``nested8``: 2, 3, 4 or 2, 4, 8 bits of one weight (once-QAT).

@@ -83,6 +83,10 @@ class FixedIntervalAct(QuantIdentity):
     def __init__(self, bits: int, *, bound: float = 1.0) -> None:
         super().__init__(act_quant=FixedIntervalActQuant, bits=bits, bound=bound)
 
+    def set_bound(self, bound: float) -> None:
+        """Make ``bound`` the largest level."""
+        self.act_quant.fused_activation_quant_proxy.tensor_quant.set_bound(bound)
+
 
 class LearnedIntervalLinear(QuantLinear):
     """``y = x @ w.T`` with odd levels and a trained clipping interval (PalQuant), and no bias.

@@ -7,6 +7,7 @@ from typing import Unpack
 from brevitas.nn import QuantLinear
 from torch import nn
 
+from ..quant.pruning import PruneAndReset
 from ..quant.ternary import Per, TernaryWeightQuant, Threshold
 from .padded import Geometry, PaddedConv2d, Pair
 
@@ -21,6 +22,7 @@ class TernaryLinear(QuantLinear):
         out_features: Neurons.
         threshold: What becomes 0; see :class:`popshift.models.quant.TernaryQuant`.
         per: What shares threshold and alpha.
+        pruning: When weights are pruned in a training, and the others made equal; never, if None.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class TernaryLinear(QuantLinear):
         *,
         threshold: Threshold = "twn",
         per: Per = "tensor",
+        pruning: PruneAndReset | None = None,
     ) -> None:
         super().__init__(
             in_features,
@@ -39,7 +42,13 @@ class TernaryLinear(QuantLinear):
             weight_threshold=threshold,
             weight_per=per,
         )
+        self.pruning = pruning
+        self.settled_after = 0.0 if pruning is None else pruning.until
         nn.init.uniform_(self.weight, -1.0, 1.0)
+
+    def before_epoch(self, progress: float) -> None:
+        """Prune and reset, if it is time after a share ``progress`` of the training."""
+        _prune(self, progress)
 
 
 class TernaryConv2d(PaddedConv2d):
@@ -51,6 +60,7 @@ class TernaryConv2d(PaddedConv2d):
         kernel_size: Height and width of the window.
         threshold: What becomes 0; see :class:`popshift.models.quant.TernaryQuant`.
         per: What shares threshold and alpha.
+        pruning: When weights are pruned in a training.
         geometry: See :class:`popshift.models.layers.padded.Geometry`.
     """
 
@@ -62,6 +72,7 @@ class TernaryConv2d(PaddedConv2d):
         *,
         threshold: Threshold = "twn",
         per: Per = "tensor",
+        pruning: PruneAndReset | None = None,
         **geometry: Unpack[Geometry],
     ) -> None:
         super().__init__(
@@ -73,4 +84,16 @@ class TernaryConv2d(PaddedConv2d):
             weight_threshold=threshold,
             weight_per=per,
         )
+        self.pruning = pruning
+        self.settled_after = 0.0 if pruning is None else pruning.until
         nn.init.uniform_(self.weight, -1.0, 1.0)
+
+    def before_epoch(self, progress: float) -> None:
+        """Prune and reset, if it is time after a share ``progress`` of the training."""
+        _prune(self, progress)
+
+
+def _prune(layer: TernaryLinear | TernaryConv2d, progress: float) -> None:
+    if layer.pruning is not None:
+        share = layer.pruning.share_at(progress)
+        layer.weight_quant.tensor_quant.prune_and_reset(layer.weight, share)

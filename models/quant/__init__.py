@@ -28,6 +28,7 @@ from .power_of_two import (
     PowerOfTwoSTE,
     PowerOfTwoWeightQuant,
 )
+from .pruning import PruneAndReset, equal_magnitudes, smallest_share
 from .shift_sign import ShiftSignFunction, ShiftSignReparam
 from .sign import ClippedSignSTE, clipped_sign, sign
 from .sign_sparse_shift import SignSparseShiftReparam
@@ -65,6 +66,7 @@ __all__ = [
     "PowerOfTwoQuant",
     "PowerOfTwoSTE",
     "PowerOfTwoWeightQuant",
+    "PruneAndReset",
     "ShiftSignFunction",
     "ShiftSignReparam",
     "ShiftedSignsActQuant",
@@ -84,10 +86,12 @@ __all__ = [
     "cosine_threshold",
     "drop_bits",
     "enhance_layer",
+    "equal_magnitudes",
     "l1_importance",
     "latent_weights",
     "memory_ratio",
     "sign",
+    "smallest_share",
     "straight_through",
     "twn_threshold",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 import torch
@@ -92,20 +93,44 @@ class FixedIntervalQuant(nn.Module):
             raise ValueError(
                 f"interval quantizer: grid={grid!r} is none of {', '.join(get_args(LevelGrid))}"
             )
-        if not 0 < bound < float("inf"):
-            raise ValueError(f"interval quantizer: bound must be > 0 and finite, got {bound}")
+        _check_bound(bound)
         self.grid = grid_integers(bits, grid)
-        self.latent_range = (-bound, bound)
         # odd integers up to 2^bits - 1 need a bit more
         self.bit_width = BitWidthConst(bits + (grid == "mid-rise"))
-        self.scale = StatelessBuffer(torch.tensor(bound / self.grid[-1]))
+        self.scale: Tensor
+        self.register_buffer("scale", torch.tensor(bound / self.grid[-1]))
         self.zero_point = StatelessBuffer(torch.tensor(0.0))
+
+    @property
+    def latent_range(self) -> tuple[float, float]:
+        """Where latent weights are kept."""
+        bound = float(self.scale) * self.grid[-1]
+        return -bound, bound
+
+    def set_bound(self, bound: float) -> None:
+        """Make ``bound`` the largest level.
+
+        Raises:
+            ValueError: It is not positive and finite.
+        """
+        _check_bound(bound)
+        self.scale.fill_(bound / self.grid[-1])
+
+    def fit(self, weight: Tensor) -> None:
+        """Make the largest magnitude of ``weight`` the largest level; 0 changes nothing."""
+        bound = float(weight.detach().abs().max())
+        if bound > 0:
+            self.set_bound(bound)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return value, scale, zero point and bit width, as Brevitas' proxies want them."""
-        scale = self.scale()
-        y: Tensor = IntervalRoundSTE.apply(x, scale, self.grid)
-        return y, scale, self.zero_point(), self.bit_width()
+        y: Tensor = IntervalRoundSTE.apply(x, self.scale, self.grid)
+        return y, self.scale, self.zero_point(), self.bit_width()
+
+
+def _check_bound(bound: float) -> None:
+    if not 0 < bound < math.inf:
+        raise ValueError(f"interval quantizer: bound must be > 0 and finite, got {bound}")
 
 
 class FixedIntervalWeightQuant(ExtendedInjector):

@@ -10,6 +10,7 @@ from brevitas.inject import ExtendedInjector, value
 from brevitas.proxy import WeightQuantProxyFromInjector
 from torch import Tensor, nn
 
+from .pruning import equal_magnitudes, smallest_share
 from .sign import sign
 
 Threshold = Literal["twn", "cosine", "learned"]
@@ -123,6 +124,21 @@ class TernaryQuant(nn.Module):
         if threshold == "learned":
             self.log_share = nn.Parameter(torch.full((self.rows,), _TWN_SHARE).log())
         self.bit_width = BitWidthConst(2)
+
+    @torch.no_grad()
+    def prune_and_reset(self, weight: Tensor, share: float) -> None:
+        """Prune the smallest ``share`` of ``weight`` in place and make the rest equal in magnitude.
+
+        Its cosine with the best ternary vector is 1 afterwards. Pruned weights stay 0; nothing
+        happens if as many are pruned already.
+        """
+        pruned = int((~self.kept).sum())
+        if round(share * weight.numel()) <= pruned:
+            return
+        # pruned ones are the smallest of all
+        kept = smallest_share(torch.where(self.kept, weight.abs(), -1.0) + 1, share)
+        self.kept.copy_(kept)
+        weight.copy_(equal_magnitudes(weight, kept))
 
     def pattern(self, weight: Tensor) -> Tensor:
         """Return T of latent weights, same shape."""
