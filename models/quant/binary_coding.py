@@ -21,8 +21,9 @@ from .sign import sign
 
 Method = Literal["greedy", "refit", "refined", "alternating", "shifted"]
 
-# A plane whose part outside the span of the earlier ones is smaller is dropped: it is dependent.
-_DEPENDENT = 1e-10
+# A plane whose part outside the span of the earlier ones is as small as that share of rounding
+# errors is dropped: it is dependent.
+_DEPENDENT = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,7 +136,7 @@ def _solve(gram: Tensor, right: Tensor) -> Tensor:
     """
     count = gram.shape[1]
     system = torch.cat([gram, right[:, :, None]], dim=2).clone()
-    limit = _DEPENDENT * torch.diagonal(gram, dim1=1, dim2=2)
+    limit = _DEPENDENT * torch.finfo(gram.dtype).eps * torch.diagonal(gram, dim1=1, dim2=2)
     kept = []
     for i in range(count):
         pivot = system[:, i, i]
@@ -153,6 +154,8 @@ def _solve(gram: Tensor, right: Tensor) -> Tensor:
 
 
 def _sorted(code: BinaryCode) -> BinaryCode:
+    if (code.alpha[:, :-1] >= code.alpha[:, 1:]).all():
+        return code
     alpha, order = code.alpha.sort(dim=1, descending=True, stable=True)
     return BinaryCode(
         alpha=alpha,

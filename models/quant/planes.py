@@ -109,7 +109,7 @@ class BinaryCodingQuant(nn.Module):
         Raises:
             ValueError: The weight has no such groups, or the importance another shape.
         """
-        latent = self._groups(weight.detach().double())
+        latent = self._groups(weight.detach())
         importance = self._importance(weight)
         code = binary_code(
             latent,
@@ -132,7 +132,7 @@ class BinaryCodingQuant(nn.Module):
         """Return integer plane scales and their common scale."""
         top = alpha.max().clamp_min(torch.finfo(torch.float32).tiny)
         if self.alpha == "fixed":
-            scale = torch.exp2(torch.frexp(top).exponent.double() - self.alpha_bits)
+            scale = torch.exp2(torch.frexp(top).exponent.to(top) - self.alpha_bits)
             integers = torch.round(alpha / scale)
             integers[:, 0].clamp_min_(1.0)  # else a small row would be a neuron without weights
             return integers, scale
@@ -161,7 +161,7 @@ class BinaryCodingQuant(nn.Module):
 
     def _importance(self, weight: Tensor) -> Tensor | None:
         if self.is_weighted_by_magnitude:
-            return self._groups(l1_importance(weight).double())
+            return self._groups(l1_importance(weight))
         if self.importance is None:
             return None
         if self.importance.shape != weight.shape:
@@ -169,7 +169,7 @@ class BinaryCodingQuant(nn.Module):
                 f"planes quantizer: importance has shape {tuple(self.importance.shape)}, "
                 f"the weight {tuple(weight.shape)}"
             )
-        return self._groups(self.importance.double())
+        return self._groups(self.importance)
 
     @property
     def off_grid(self) -> str:

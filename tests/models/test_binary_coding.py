@@ -285,18 +285,18 @@ def test_weights_are_integers_of_the_stated_width_and_sums_of_the_planes(alpha, 
 def test_every_weight_is_at_the_nearest_level_of_the_rounded_scales():
     layer = layer_with((8, 64), planes=3)
     code, scale = layer.weight_quant.tensor_quant.code(layer.weight)
-    levels = scale * (code.alpha @ level_signs(3).double().T)
-    latent = layer.weight.detach().double()
+    levels = scale * (code.alpha @ level_signs(3).T)
+    latent = layer.weight.detach()
     nearest = (latent[:, :, None] - levels[:, None]).abs().min(dim=2).values
-    assert torch.allclose((latent - scale * code.values()).abs(), nearest, rtol=0, atol=1e-12)
+    assert torch.equal((latent - scale * code.values()).abs(), nearest)
 
 
 def test_the_scale_behind_powers_of_two_is_the_least_squares_one():
     layer = layer_with((8, 64), planes=2, alpha="pot", importance="l1")
     code, scale = layer.weight_quant.tensor_quant.code(layer.weight)
-    latent = layer.weight.detach().double()
+    latent = layer.weight.detach()
     rest = latent.abs() * (latent - scale * code.values())
-    assert abs((rest * code.values()).sum().item()) < 1e-10
+    assert abs((rest * code.values()).sum().item()) < 1e-4 * rest.abs().sum().item()
 
 
 def test_grids_of_the_scales_cost_little_and_more_bits_less():
@@ -342,9 +342,7 @@ def test_importance_may_be_a_tensor_and_is_stored():
     weight = torch.randn(4, 6)
     quantizer = BinaryCodingQuant(1, importance=importance, alpha="float")
     assert torch.equal(quantizer.state_dict()["importance"], importance)
-    alpha = (importance.double() * weight.double().abs()).sum(dim=1) / importance.double().sum(
-        dim=1
-    )
+    alpha = (importance * weight.abs()).sum(dim=1) / importance.sum(dim=1)
     assert torch.allclose(quantizer.code(weight)[0].alpha[:, 0], alpha)
     with pytest.raises(ValueError, match=r"importance has shape \(4, 6\), the weight \(6, 4\)$"):
         quantizer(weight.T)

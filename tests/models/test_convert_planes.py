@@ -58,11 +58,11 @@ def test_conversion_codes_every_layer_as_the_quantizer_does(float_conv):
     floats = [m for m in float_conv.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(layers) == len(floats) == 3
     for layer, original in zip(layers, floats, strict=True):
-        weight = original.weight.detach().double().flatten(1)
+        weight = original.weight.detach().flatten(1)
         code = binary_code(weight, planes=2, method="refined", importance=weight.abs())
         have = layer.quant_weight()
         have = getattr(have, "value", have).detach().flatten(1)
-        assert torch.equal(have, code.values().float())
+        assert torch.equal(have, code.values())
     assert all(type(m) in (nn.Conv2d, nn.Linear) for m in floats)  # nothing changed
 
 

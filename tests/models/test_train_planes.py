@@ -12,25 +12,25 @@ from popshift.models.quant.ternary import ternary_pattern
 from popshift.models.train.hooks import Hooks
 from popshift.models.train.recipes import RECIPES
 
-EPOCHS = 20
+EPOCHS = 15
 
 
 @pytest.mark.parametrize(
     ("weight", "act", "accuracy"),
     [
-        ("planes2", "planes2", 0.96),
-        pytest.param("planes3", "planes3", 0.965, marks=pytest.mark.slow),
+        ("planes2", "planes2", 0.95),
+        ("planes3", "planes3", 0.96),
         ("abc3", "abc3", 0.95),
-        ("ternary", "binary", 0.94),
-        ("ternary-pruned", "int2", 0.94),
-        ("wrpn2", "wrpn2", 0.95),
-        ("wrpn4", "log3", 0.96),
+        ("ternary", "binary", 0.93),
+        ("ternary-pruned", "int2", 0.87),  # of which 70 % of the weights are 0
+        ("wrpn2", "wrpn2", 0.93),
+        ("wrpn4", "log3", 0.95),
         ("interval2", "interval2", 0.96),
         ("nested4", "int4", 0.96),
     ],
 )
 def test_digits_are_learned_by_every_method(weight, act, accuracy, digits):
-    net = zoo.create("mlp", hidden=(128, 128), weight=weight, act=act)
+    net = zoo.create("mlp", hidden=(64, 64), weight=weight, act=act)
     result = train.fit(net, digits, epochs=EPOCHS)
     assert result.test_accuracy >= accuracy
     for bits in precisions_of(net):
