@@ -25,6 +25,7 @@ from torch.nn.utils import parametrize
 
 from .golden import IntegerPoint, PointKind
 from .ops import DEFINITIONS, DOMAIN, OPSET, add_definitions, without_own_ops
+from .parametrization import make_plain
 
 Exporter = Literal["torchscript", "dynamo"]
 
@@ -78,7 +79,7 @@ def _bake_weights(net: nn.Module) -> None:
         if layer.weight_quant.is_quant_enabled:
             baked = _Baked(*layer.weight_quant.tensor_quant(layer.weight))
             if parametrize.is_parametrized(layer, "weight"):
-                _drop_parametrization(layer)
+                make_plain(layer)
             layer.weight.copy_(baked.value)
             layer.weight_quant.tensor_quant = baked
 
@@ -94,18 +95,6 @@ class _Baked(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what was recorded."""
         return self.value, *self.rest
-
-
-def _drop_parametrization(layer: Any) -> None:
-    """Make ``weight`` a plain parameter.
-
-    ``parametrize.remove_parametrizations`` would take the weight from the class, which ``layer``
-    shares with the network that it was copied from.
-    """
-    weight = nn.Parameter(torch.empty_like(layer.weight))
-    layer.__class__ = type(layer).__bases__[0]
-    del layer.parametrizations
-    layer.weight = weight
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..parametrization import make_plain
 from ..quant.pruning import smallest_share
 
 _ITERATIONS = 50
@@ -169,13 +170,24 @@ def _means(values: Tensor, place: Tensor, count: int) -> Tensor:
 
 
 def _layers(net: nn.Module) -> list[Any]:
-    layers = [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    layers: dict[str, Any] = {
+        name: module
+        for name, module in net.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d)
+    }
     if not layers:
         raise ValueError("prune: the network has no linear or convolution layer")
-    return layers
+    for name, layer in layers.items():
+        if parametrize.is_parametrized(layer, "weight"):
+            kind = layer.parametrizations.weight[0]
+            if not isinstance(kind, Mask | SharedValues):
+                raise ValueError(
+                    f"prune: the weight of layer {name!r} is made by {type(kind).__name__}, which "
+                    "has no 0 to spare; prune before the conversion"
+                )
+    return list(layers.values())
 
 
 def _plain(layer: nn.Module) -> None:
-    """Take a parametrization of the weight away and leave the values that it gave."""
     if parametrize.is_parametrized(layer, "weight"):
-        parametrize.remove_parametrizations(layer, "weight")
+        make_plain(layer)

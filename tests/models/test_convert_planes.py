@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from itertools import pairwise
@@ -161,6 +162,23 @@ def test_shared_values_start_as_means_and_their_gradient_is_the_sum_of_their_wei
     layer.weight.backward(upstream)
     sums = torch.stack([upstream[place == value].sum() for value in range(4)])
     assert torch.allclose(layer.parametrizations.weight.original.grad, sums, atol=1e-5)
+
+
+def test_pruning_a_network_leaves_its_copies_alone():
+    net = nn.Linear(8, 4)
+    convert.prune_share(net, 0.25)
+    twin = copy.deepcopy(net)
+    convert.prune_share(net, 0.5)
+    convert.share_weights(net, 1)
+    assert int((twin.weight == 0).sum()) == 8
+    assert int((net.weight == 0).sum()) == 16
+    twin.weight.sum().backward()
+
+
+def test_weights_that_are_made_otherwise_are_not_pruned():
+    net = zoo.create("mlp", hidden=(4,), weight="shift-ps3")
+    with pytest.raises(ValueError, match=r"^prune: the weight of layer 'blocks\.0\.0' is made by "):
+        convert.prune_share(net, 0.5)
 
 
 def test_sharing_few_distinct_weights_is_exact():
