@@ -181,7 +181,8 @@ class LogQuant(FixedStaircaseQuant):
         ValueError: An argument is out of its range.
 
     References:
-        LogQuant of arXiv:1609.07061, section 3.
+        LogQuant of Hubara et al., "Quantized Neural Networks", JMLR 2018, arXiv:1609.07061, section
+        3. Goal there: AlexNet with one-bit weights and two-bit activations 51 % top 1.
     """
 
     def __init__(self, bits: int, step: float, signed: bool) -> None:

@@ -7,7 +7,8 @@ e_b``. Dot products follow: ``acc_b = 2 acc_{b-1} + sum e_b x``.
 References:
     Wu et al., "Vertical Layering of Quantized Neural Networks for Heterogeneous Inference",
     arXiv:2212.05326. Its rounding, loss weights and BatchNorm are not at hand; what is done here
-    is stated at each.
+    is stated at each. Goal there: every precision as good as a model trained for it alone, on
+    CIFAR-100 and ImageNet.
 """
 
 from __future__ import annotations

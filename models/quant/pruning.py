@@ -52,7 +52,7 @@ class PruneAndReset:
 
     References:
         Liu et al., "Hyperspherical Quantization", WACV 2023, arXiv:2212.12653, rises to about 0.7;
-        the schedule in between is ours.
+        the schedule in between is ours. Goal there: 30 to 40 times smaller than float.
     """
 
     share: float = 0.7

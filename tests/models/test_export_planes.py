@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -260,3 +262,34 @@ def test_equal_accumulators_predict_the_first_class_whatever_floats_say(tmp_path
         with torch.no_grad():
             floats = net(images.float()).argmax(dim=1).numpy()
         assert (golden["prediction"] != floats).any()
+
+
+def plane_scales(row):
+    """Plane scales that follow from the integers of a row; see docs/planes.md."""
+    values = set(row) | {-value for value in row}
+    halves = sorted({(max(values) - value) // 2 for value in values})
+    scales, sums = [], {0}
+    for half in halves:
+        if half not in sums:
+            scales.append(half)
+            sums |= {total + half for total in sums}
+    return sorted(scales, reverse=True)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3])
+@pytest.mark.parametrize("alpha", ["fixed", "pot"])
+def test_plane_scales_follow_from_the_integers(planes, alpha):
+    torch.manual_seed(2)
+    layer = PlanesLinear(200, 12, planes=planes, coding={"alpha": alpha})
+    nn.init.normal_(layer.weight, std=0.4)
+    code, _ = layer.code()
+    for row, scales in zip(code.values().long().tolist(), code.alpha.long().tolist(), strict=True):
+        found = plane_scales(row)
+        sums = {
+            sum(s * a for s, a in zip(signs, found, strict=True))
+            for signs in product((-1, 1), repeat=len(found))
+        }
+        assert set(row) <= sums
+        assert len(found) <= planes
+        if len(set(row)) == 2**planes:
+            assert found == [scale for scale in scales if scale]
