@@ -14,77 +14,47 @@ import torch
 from brevitas.nn import QuantIdentity
 from torch import Tensor, nn
 
-from ..grid import Grid
-from ..precision import act_grid, activation, conv2d, normalization
 from ..quant import UniformActQuant
+from .style import Style
 
 _SUM_BITS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupStyle:
-    """What all blocks of a network have in common.
+class GroupStyle(Style):
+    """Precisions of a network of parallel groups; it has no use for ``signed_act``.
 
     Attributes:
         groups: Groups of channels; no convolution mixes them.
-        weight: Precision of the weights.
-        act: Precision of the activations.
-        clip: Clip of the straight-through estimators of signs.
-        bn_momentum: Share of a new batch in BatchNorm's running statistics.
     """
 
     groups: int
-    weight: str
-    act: str
-    clip: float
-    bn_momentum: float
 
     def conv_norm(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel_size: int,
-        *,
-        stride: int = 1,
-        groups: int | None = None,
-        grid: Grid | None = None,
+        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1
     ) -> nn.Sequential:
-        """Return ``batchnorm(conv(x))`` with the padding that keeps the size at stride 1.
+        """Return ``batchnorm(conv(x))`` with groups, of activations.
 
         PalQuant's trained factor behind a convolution is left out: BatchNorm has one.
 
         Args:
             inputs: Channels of the input.
             outputs: Channels of the output.
-            kernel_size: Height and width of the window.
+            kernel: Height and width of the window.
             stride: Steps of the window.
-            groups: Instead of the style's.
-            grid: Values of the input, by default those of the activations.
         """
-        conv = conv2d(
-            inputs,
-            outputs,
-            kernel_size,
-            weight=self.weight,
-            clip=self.clip,
-            inputs=act_grid(self.act) if grid is None else grid,
-            stride=stride,
-            padding=kernel_size // 2,
-            groups=self.groups if groups is None else groups,
+        return nn.Sequential(
+            *self.make_conv(
+                inputs, outputs, kernel, inputs=self.grid, stride=stride, groups=self.groups
+            )
         )
-        norm = nn.BatchNorm2d(outputs, momentum=self.bn_momentum)
-        return nn.Sequential(conv, normalization(norm, weight=self.weight))
-
-    def activation(self) -> nn.Module:
-        """Return an activation."""
-        return activation(self.act, clip=self.clip)
 
     def summand(self) -> nn.Module:
         """Return a signed quantizer of four bits with the step of the activations.
 
         Sums have integer forms where all summands have one step; PalQuant adds floats.
         """
-        grid = act_grid(self.act)
+        grid = self.grid
         if grid is None:
             return nn.Identity()
         quantizer: nn.Module = QuantIdentity(
@@ -152,8 +122,8 @@ class CyclicShuffle(nn.Module):
         super().__init__()
         self.roll = ChannelRoll(style.groups)
         self.conv = style.conv_norm(channels, channels, 1)
-        self.branch = style.activation()
-        self.act = style.activation()
+        self.branch = style.make_act()
+        self.act = style.make_act()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum, same shape."""
@@ -177,7 +147,7 @@ class ParallelGroupBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, style: GroupStyle) -> None:
         super().__init__()
         self.first = style.conv_norm(inputs, outputs, 3, stride=stride)
-        self.act = style.activation()
+        self.act = style.make_act()
         self.second = style.conv_norm(outputs, outputs, 3)
         self.summand = style.summand()
         self.shortcut = (
@@ -189,7 +159,7 @@ class ParallelGroupBlock(nn.Module):
                 style.summand(),
             )
         )
-        self.output = style.activation()
+        self.output = style.make_act()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(images, outputs, height / stride, width / stride)``."""

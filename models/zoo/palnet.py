@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..blocks.group import CyclicShuffle, GroupStyle, ParallelGroupBlock
 from ..layers import BinaryAct, PositiveScale
-from ..precision import act_grid, check_precisions, input_grid, linear
+from ..precision import check_precisions, input_grid, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,7 @@ class PalNet(nn.Module):
         channels = config.widths[0] * config.groups
         image = input_grid(config.input_dtype, config.name)
         self.stem = nn.Sequential(
-            *style.conv_norm(config.image[0], channels, 3, groups=1, grid=image),
-            style.activation(),
+            *style.make_conv(config.image[0], channels, 3, inputs=image), style.make_act()
         )
         blocks: list[nn.Module] = []
         for stage, (width, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
@@ -114,7 +113,7 @@ class PalNet(nn.Module):
             config.classes,
             weight=config.weight,
             clip=config.clip,
-            inputs=act_grid(config.act),
+            inputs=style.grid,
         )
         self.scale = None if config.weight == "float" else PositiveScale(channels**-0.5)
 

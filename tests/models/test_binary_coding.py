@@ -375,3 +375,9 @@ def test_option_out_of_range_says_what_is_allowed(options, message):
 def test_groups_must_divide_the_weights_of_an_output():
     with pytest.raises(ValueError, match=r"group=5 must divide the 12 weights of an output$"):
         BinaryCodingQuant(2, group=5)(torch.randn(2, 3, 2, 2))
+
+
+def test_a_weight_in_the_middle_of_two_levels_goes_up():
+    alpha = torch.tensor([[2.0, 1.0]])
+    weight = torch.tensor([[-2.0, 0.0, 2.0, -2.0001, -0.0]])
+    assert nearest_code(weight, alpha).values().tolist() == [[-1, 1, 3, -3, 1]]
