@@ -21,8 +21,8 @@ from brevitas.quant_tensor import IntQuantTensor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .blocks.residual import ResidualSum
 from .blocks.group import ChannelRoll, ChannelShuffle
+from .blocks.residual import ResidualSum
 from .layers import PaddedConv2d
 
 _FLOAT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
