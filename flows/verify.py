@@ -110,7 +110,7 @@ def _checks(
     expected = dataflow.execute(images)
 
     def values(name: str, against: str, result: Comparison) -> StageResult:
-        return _result(name, against, len(images), result, NOTHING)
+        return result_of(name, against, len(images), result, NOTHING)
 
     yield (
         "QONNX file against torch",
@@ -118,7 +118,7 @@ def _checks(
     )
     yield (
         "parameters against the QONNX file",
-        lambda: _result(
+        lambda: result_of(
             "parameters",
             "qonnx",
             0,
@@ -140,7 +140,7 @@ def _checks(
     )
     yield (
         "RTL files against the dataflow",
-        lambda: _result(
+        lambda: result_of(
             "rtl files", "dataflow", 0, compare_rtl_files(dataflow, folder / "rtl"), NOTHING
         ),
     )
@@ -150,14 +150,14 @@ def _checks(
         broken = Comparison(elements=0, mismatches=1, first=(str(error),))
         yield "RTL compiles", lambda: values("rtl", "Verilator", broken)
         return
-    yield "RTL back to back", lambda: _compare_rtl("rtl", model, images, expected, {}, {})
+    yield "RTL back to back", lambda: compare_rtl("rtl", model, images, expected, {}, {})
     some = images[: config.verify.cycle_images]
     some_expected = {name: array[: len(some)] for name, array in expected.items()}
     gaps, _ = random_patterns(dataflow, np.random.default_rng(config.verify.gap_seed))
     _, ready = random_patterns(dataflow, np.random.default_rng(config.verify.stall_seed))
     yield (
         "RTL under gaps and stalls",
-        lambda: _compare_rtl("rtl with gaps and stalls", model, some, some_expected, gaps, ready),
+        lambda: compare_rtl("rtl with gaps and stalls", model, some, some_expected, gaps, ready),
     )
 
 
@@ -237,7 +237,7 @@ def _layer_before(dataflow: Dataflow, stage: Stage) -> Layer:
     return _layer_before(dataflow, before)
 
 
-def _compare_rtl(
+def compare_rtl(
     name: str,
     model: VerilatedModel,
     images: IntArray,
@@ -251,12 +251,13 @@ def _compare_rtl(
     rtl = model.run(images, gaps=gaps, ready=ready, max_cycles=limit)
     values = compare_values(model.dataflow, expected, rtl.values)
     cycles = compare_cycles(model.dataflow, clock.cycles, rtl.cycles)
-    return _result(name, "reference and clock simulator", len(images), values, cycles)
+    return result_of(name, "reference and clock simulator", len(images), values, cycles)
 
 
-def _result(
+def result_of(
     name: str, against: str, images: int, values: Comparison, cycles: Comparison
 ) -> StageResult:
+    """Return two comparisons, of integers and of cycles, as a line of the proof."""
     return StageResult(
         name=name,
         against=against,

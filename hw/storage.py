@@ -110,9 +110,7 @@ def stage_arrays(stage: Stage) -> dict[str, NDArray[np.generic]]:
     return {key.removeprefix(f"{stage.name}."): array for key, array in arrays.items()}
 
 
-def encode_stage(
-    stage: Stage, key: str, arrays: dict[str, NDArray[np.generic]]
-) -> dict[str, Any]:
+def encode_stage(stage: Stage, key: str, arrays: dict[str, NDArray[np.generic]]) -> dict[str, Any]:
     """Return the JSON form of a stage; its arrays go to ``arrays``, their names begin with key."""
     return {"kind": stage.kind, **_fields(stage, key, arrays)}
 

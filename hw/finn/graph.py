@@ -87,9 +87,9 @@ def from_finn(model: ModelWrapper, *, name: str) -> Dataflow:
     }
     inputs = {}
     for info in model.graph.input:
-        stream = streams.get(info.name)
-        if stream is None:
+        if info.name not in streams:
             raise GraphError(f"input {info.name!r}: no node takes it")
+        stream = streams[info.name]
         inputs[stream] = _entering(model, info.name, consumed[stream])
     return Dataflow(
         name=name,

@@ -27,7 +27,7 @@ from ..graph import Stage, StreamType
 from ..passes.fold import cycles_per_image
 from ..stages import STAGES
 from .attributes import RTL_SUFFIX, attribute_types, from_attributes, op_type, stage_part
-from .wrapper import sources, write_wrapper
+from .wrapper import sources, write_module
 
 Array = NDArray[Any]
 
@@ -41,7 +41,7 @@ def _stage(node: bytes) -> Stage:
     return from_attributes(NodeProto.FromString(node))
 
 
-class StageOp(HWCustomOp):  # type: ignore[misc]
+class StageOp(HWCustomOp):
     """A FINN op that is a stage; subclasses are made by :func:`register`.
 
     The stream inputs of the node are its only inputs; parameters are attributes, see
@@ -107,11 +107,11 @@ class StageOp(HWCustomOp):  # type: ignore[misc]
         """Return the cycles per image that the schedule states; exact unless something stalls."""
         return cycles_per_image(self.stage)
 
-    def lut_estimation(self, fpgapart: str) -> int:  # noqa: ARG002 (FINN's interface)
+    def lut_estimation(self, fpgapart: str) -> int:
         """Return the estimated LUTs, of 4 inputs (see ``hw.cost``)."""
         return self.stage.cost().lut
 
-    def bram_estimation(self, fpgapart: str) -> int:  # noqa: ARG002 (FINN's interface)
+    def bram_estimation(self, fpgapart: str) -> int:
         """Return the estimated block RAMs, of 16 kbit (see ``hw.cost``)."""
         return self.stage.cost().bram
 
@@ -135,7 +135,7 @@ class StageOp(HWCustomOp):  # type: ignore[misc]
         for ind, name in enumerate(self.onnx_node.output):
             model.set_tensor_datatype(name, self.get_output_datatype(ind))
 
-    def execute_node(self, context: dict[str, Array], graph: Any) -> None:  # noqa: ARG002
+    def execute_node(self, context: dict[str, Array], graph: Any) -> None:
         """Put the outputs of ``Stage.execute`` into the context, for any number of images."""
         stage = self.stage
         inputs = [
@@ -154,17 +154,17 @@ class StageOp(HWCustomOp):  # type: ignore[misc]
         return [f"{self.stage.name}: attributes are consistent"]
 
 
-class StageOpRtl(RTLBackend):  # type: ignore[misc]
+class StageOpRtl(RTLBackend):
     """What a specialised op adds: HDL of the stage, from the modules of ``hw/rtl``."""
 
     stage: Stage
     onnx_node: NodeProto
 
-    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:  # noqa: ARG002
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         """Write the wrapper and the memory images into the folder of the node."""
         folder = self.get_nodeattr("code_gen_dir_ipgen")
         top = self.get_verilog_top_module_name()
-        write_wrapper(self.stage, top, Path(folder))
+        write_module(self.stage, top, Path(folder))
         # The node may be renamed later; the module keeps its name.
         self.set_nodeattr("gen_top_module", top)
         self.set_nodeattr("ipgen_path", folder)

@@ -6,18 +6,18 @@ file of SystemVerilog, made from the same graph, so that any simulator can run w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from onnx import helper
+from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from ..emit import SOURCES_FILE, instantiate, top_level
 from ..errors import GraphError
 from ..graph import Dataflow, Stage
-from .attributes import from_attributes
 from .graph import from_finn
-from .wrapper import port_of, sources, tdata_bits
+from .wrapper import module_files, port_of, sources, tdata_bits
 
 
 def stitch(model: ModelWrapper, folder: Path, *, name: str) -> Dataflow:
@@ -38,25 +38,65 @@ def stitch(model: ModelWrapper, folder: Path, *, name: str) -> Dataflow:
         GraphError: A node is none of ours, or has no generated code.
     """
     dataflow = from_finn(model, name=name)
-    files: dict[Path, None] = {}
-    modules: dict[str, str] = {}
-    for node in model.graph.node:
-        generated = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        top = bytes(generated.get("gen_top_module", b"")).decode()
-        wrapper = Path(bytes(generated.get("code_gen_dir_ipgen", b"")).decode()) / f"{top}.v"
-        if not top or not wrapper.is_file():
-            raise GraphError(f"node {node.name}: has no generated code; run FINN's step_hw_codegen")
-        stage = from_attributes(node)
+    modules = {}
+    files: dict[str, None] = {}
+    for node, stage in zip(model.graph.node, dataflow.stages, strict=True):
+        code, top = generated_module(node)
         modules[stage.name] = top
-        files |= dict.fromkeys((*sources(stage), wrapper))
+        files |= dict.fromkeys(map(str, (*sources(stage), code / f"{top}.v")))
+    _write_top(dataflow, modules, files, folder)
+    return dataflow
+
+
+def gather(model: ModelWrapper, folder: Path, *, name: str) -> None:
+    """Write the stitched design with everything it needs into ``folder``, which can be moved.
+
+    The modules are those that FINN has generated, but for the paths of their memory images.
+
+    Raises:
+        GraphError: As :func:`stitch`.
+    """
+    dataflow = from_finn(model, name=name)
+    modules = {}
+    files: dict[str, None] = {}
     folder.mkdir(parents=True, exist_ok=True)
+    for node, stage in zip(model.graph.node, dataflow.stages, strict=True):
+        _, top = generated_module(node)
+        modules[stage.name] = top
+        for source in sources(stage):
+            shutil.copyfile(source, folder / source.name)
+            files[source.name] = None
+        for file, text in module_files(stage, top, Path()).items():
+            (folder / file).write_text(text)
+        files[f"{top}.v"] = None
+    _write_top(dataflow, modules, files, folder)
+
+
+def _write_top(
+    dataflow: Dataflow, modules: Mapping[str, str], files: Iterable[str], folder: Path
+) -> None:
+    """Write the top level and the list of ``files``, the top level last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    top = f"{dataflow.name}.sv"
     text = top_level(
         dataflow, instance=lambda stage: _instance(stage, modules), tdata_bits=tdata_bits
     )
-    (folder / f"{name}.sv").write_text(text)
-    names = [*(str(file) for file in files), f"{name}.sv"]
-    (folder / SOURCES_FILE).write_text("".join(f"{file}\n" for file in names))
-    return dataflow
+    (folder / top).write_text(text)
+    (folder / SOURCES_FILE).write_text("".join(f"{file}\n" for file in (*files, top)))
+
+
+def generated_module(node: NodeProto) -> tuple[Path, str]:
+    """Return the folder of the code that FINN has generated for a node, and its top module.
+
+    Raises:
+        GraphError: There is none.
+    """
+    values = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    top = bytes(values.get("gen_top_module", b"")).decode()
+    folder = Path(bytes(values.get("code_gen_dir_ipgen", b"")).decode())
+    if not top or not (folder / f"{top}.v").is_file():
+        raise GraphError(f"node {node.name}: has no generated code; run FINN's step_hw_codegen")
+    return folder, top
 
 
 def _instance(stage: Stage, modules: Mapping[str, str]) -> str:

@@ -33,22 +33,28 @@ def sources(stage: Stage) -> tuple[Path, ...]:
     return tuple(RTL_FOLDER / f"{name}.sv" for name in sorted({module.name, *module.sources}))
 
 
-def write_wrapper(stage: Stage, top: str, folder: Path) -> Path:
-    """Write ``<top>.v`` and the memory images of ``stage`` into ``folder``; return the former.
+def write_module(stage: Stage, top: str, folder: Path) -> None:
+    """Write what :func:`module_files` says."""
+    for file, text in module_files(stage, top, folder).items():
+        file.write_text(text)
 
-    The wrapper names the images by absolute path, which is how FINN's own modules find theirs
-    from whatever project they become part of.
+
+def module_files(stage: Stage, top: str, folder: Path) -> dict[Path, str]:
+    """Return the files of a stage as a FINN module, and their texts.
+
+    They are ``<top>.v`` and the memory images. The wrapper names the images by their path in
+    ``folder``. FINN's own modules find theirs by absolute path, from whatever project they become
+    part of; a relative ``folder`` makes files that can be moved together.
 
     Args:
         stage: What the module computes.
         top: Name of the module.
-        folder: An existing folder.
+        folder: Where the files belong.
     """
-    for parameter, image in stage.module().memories.items():
-        (folder / image_file(stage.name, parameter)).write_text(hex_lines(image.words))
-    path = folder / f"{top}.v"
-    path.write_text(wrapper(stage, top, folder.absolute()))
-    return path
+    return {folder / f"{top}.v": wrapper(stage, top, folder)} | {
+        folder / image_file(stage.name, parameter): hex_lines(image.words)
+        for parameter, image in stage.module().memories.items()
+    }
 
 
 def wrapper(stage: Stage, top: str, images: Path) -> str:
