@@ -154,6 +154,26 @@ def bench_lut(as_json: bool) -> int:
     return main(as_json)
 
 
+@bench.command("finn")
+@_JSON
+def bench_finn(as_json: bool) -> int:
+    """Cycles that FINN estimates for TFC, SFC, LFC and CNV against the exact ones.
+
+    FINN's own steps fold networks with random weights; their graphs are read and simulated clock by
+    clock. Takes about a minute, and FINN (`make finn`).
+
+    \b
+    popshift bench finn
+    popshift bench finn --json
+    """  # noqa: D301 (click wants the character)
+    from ...hw.finn import bootstrap  # noqa: PLC0415
+
+    bootstrap.require()
+    from ..bench.finn import main  # noqa: PLC0415 (torch and FINN are slow to load)
+
+    return main(as_json)
+
+
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))

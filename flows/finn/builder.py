@@ -64,24 +64,33 @@ def run(job: Job) -> Outcome:
         BuildError: One of FINN's steps failed; names its log.
     """
     bootstrap.start(job.code)
-    from finn.builder import build_dataflow  # noqa: PLC0415 (needs the bootstrap)
-
-    dataflow = storage.load(job.source)
-    build = _Build(job, dataflow)
-    config = build.config()
-    log = job.output / LOG
-    with _own_streams():
-        try:
-            status = build_dataflow.build_dataflow_cfg(str(job.source / "model.onnx"), config)
-        except Exception as error:
-            # FINN returns a status, but raises where pytest has started it.
-            if build.outcome is None or not build.outcome.failed:
-                raise BuildError(f"FINN's builder failed: {error} (log: {log})") from error
-            status = 1
-    if build.outcome is None or (status and not build.outcome.failed):
-        raise BuildError(f"FINN's builder failed: {last_error(log)} (log: {log})")
+    build = _Build(job, storage.load(job.source))
+    try:
+        run_builder(job.source / "model.onnx", build.config())
+    except BuildError:
+        if build.outcome is None or not build.outcome.failed:
+            raise
+    assert build.outcome is not None
     (job.output / RESULT).write_text(build.outcome.model_dump_json(indent=1) + "\n", "utf-8")
     return build.outcome
+
+
+def run_builder(model: Path, config: Any) -> None:
+    """Run FINN's builder on a model file with a ``DataflowBuildConfig``.
+
+    Raises:
+        BuildError: One of its steps failed; names its log.
+    """
+    from finn.builder import build_dataflow  # noqa: PLC0415 (needs the bootstrap)
+
+    log = Path(config.output_dir) / LOG
+    with _own_streams():
+        try:
+            status = build_dataflow.build_dataflow_cfg(str(model), config)
+        except Exception as error:  # FINN returns a status, but raises where pytest has started it
+            raise BuildError(f"FINN's builder failed: {error} (log: {log})") from error
+    if status:
+        raise BuildError(f"FINN's builder failed: {last_error(log)} (log: {log})")
 
 
 def part_of(board: str) -> str:

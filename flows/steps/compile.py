@@ -64,7 +64,7 @@ class Compile(Step):
         if hardware.fifo_depth is not None:
             dataflow = connect(dataflow, fifo_depth=hardware.fifo_depth)
         else:
-            dataflow = connect(dataflow, fifo_depth=_whole_images(dataflow))
+            dataflow = connect(dataflow, fifo_depth=whole_images(dataflow))
         storage.save(dataflow, work.staging)
         for stage in dataflow.stages:
             work.note(f"{stage.kind:10} {stage.name}: {stage.cost()}")
@@ -75,7 +75,7 @@ def accelerator(config: Config) -> str:
     return config.name.replace("-", "_")
 
 
-def _whole_images(dataflow: Dataflow) -> dict[str, int]:
+def whole_images(dataflow: Dataflow) -> dict[str, int]:
     """Return for each stream between two layers the depth of a FIFO that holds one image."""
     from ...hw.passes.connect import logical_stages  # noqa: PLC0415 (numba is slow to load)
 
