@@ -55,7 +55,7 @@ class Measured:
 def measure(name: str, fps: int, folder: Path) -> Measured:
     """Return FINN's estimates of a zoo network with random weights, and its exact cycles."""
     model = folder / f"{name}.onnx"
-    write_random(name, model)
+    write_random(name, model, folder / f"{name}.npz")
     own = estimate(model, folder, fps=fps, clock_mhz=CLOCK_MHZ)
     bare = read_finn(own.graph, name=name).dataflow
     buffered = connect(bare, fifo_depth=whole_images(bare))
@@ -70,10 +70,13 @@ def measure(name: str, fps: int, folder: Path) -> Measured:
     )
 
 
-def write_random(name: str, model: Path) -> None:
+def write_random(name: str, model: Path, golden: Path) -> None:
     """Write a zoo network with random weights and the statistics of random images as QONNX.
 
-    ``<name>.npz`` beside it holds its golden integers.
+    Args:
+        name: Network of the zoo.
+        model: File to write.
+        golden: File of its integers to write.
     """
     net = zoo.create(name)
     high = {"UINT8": 256, "UINT5": 17, "BIPOLAR": 2}[net.input_dtype]
@@ -90,7 +93,7 @@ def write_random(name: str, model: Path) -> None:
         net.eval(),
         model,
         inputs=images[:4].numpy(),
-        golden=model.with_suffix(".npz"),
+        golden=golden,
         input_dtype=net.input_dtype,
     )
 

@@ -30,7 +30,7 @@ from ..golden import load_golden, stream_images
 from ..integrity import compare_lines, compare_parameters
 from ..patterns import random_patterns
 from ..tools import BuildError
-from ..verify import StageResult, compare_rtl, result_of
+from ..verify import StageResult, compare_golden, compare_rtl, result_of
 from ..verilate import compile_model
 from .job import Job
 
@@ -44,12 +44,13 @@ def prove(
 ) -> tuple[StageResult, ...]:
     """Compare what FINN made of ``dataflow`` with it.
 
-    1. The graph: every stage with every parameter, and the way they are joined.
-    2. The ops, executed by FINN in Python, on all golden images: every integer of every stream.
-    3. The generated files, line by line.
-    4. The stitched design over the generated modules, in Verilator: every integer and the cycle of
+    1. The reference itself, with the integers of torch.
+    2. The graph: every stage with every parameter, and the way they are joined.
+    3. The ops, executed by FINN in Python, on all golden images: every integer of every stream.
+    4. The generated files, line by line.
+    5. The stitched design over the generated modules, in Verilator: every integer and the cycle of
        every beat of every stream, back to back and under random gaps and stalls.
-    5. The classes that the stitched design answers, against those of torch.
+    6. The classes that the stitched design answers, against those of torch.
 
     Args:
         model: Specialised graph after FINN's code generation.
@@ -68,9 +69,12 @@ def prove(
     def result(name: str, against: str, found: Comparison, count: int = 0) -> StageResult:
         return result_of(name, against, count, found, NOTHING)
 
+    progress("reference")
+    reference = compare_golden(dataflow, expected, golden)
+    proof = [result("finn reference", "torch", reference, len(images))]
     progress("graph")
-    proof = [result("finn graph", "dataflow", _compare_graph(model, dataflow))]
-    if proof[0].mismatches:
+    proof.append(result("finn graph", "dataflow", _compare_graph(model, dataflow)))
+    if proof[-1].mismatches:
         return tuple(proof)
     progress("ops")
     ops = _compare_ops(model, dataflow, images, expected)
