@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -70,15 +71,16 @@ def measure(name: str, fps: int, folder: Path) -> Measured:
     )
 
 
-def write_random(name: str, model: Path, golden: Path) -> None:
+def write_random(name: str, model: Path, golden: Path, **options: Any) -> None:
     """Write a zoo network with random weights and the statistics of random images as QONNX.
 
     Args:
         name: Network of the zoo.
         model: File to write.
         golden: File of its integers to write.
+        options: Options of the network.
     """
-    net = zoo.create(name)
+    net = zoo.create(name, **options)
     high = {"UINT8": 256, "UINT5": 17, "BIPOLAR": 2}[net.input_dtype]
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, high, (32, *net.input_shape), generator=generator)

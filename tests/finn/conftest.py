@@ -18,14 +18,14 @@ def finn(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
-    """A function from the name of a zoo network to a folder with model.onnx and golden.npz."""
+    """A function from a zoo network and its options to a folder with model.onnx and golden.npz."""
     base = tmp_path_factory.mktemp("networks")
 
-    def folder_of(name):
-        folder = base / name
+    def folder_of(name, **options):
+        folder = base / "-".join([name, *map(str, options.values())]).replace(" ", "")
         if not folder.exists():
             folder.mkdir()
-            write_random(name, folder / "model.onnx", folder / "golden.npz")
+            write_random(name, folder / "model.onnx", folder / "golden.npz", **options)
         return folder
 
     return folder_of

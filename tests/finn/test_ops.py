@@ -1,6 +1,7 @@
 """Every stage as a FINN op: what FINN asks is what the stage says, and its HDL computes it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_no_module_of_ours_has_the_name_of_one_of_finns_library(finn):
     from finn.util.settings import get_settings  # noqa: PLC0415
 
     declared = set()
-    library = __import__("pathlib").Path(get_settings().finn_rtllib)
+    library = Path(get_settings().finn_rtllib)
     for source in (*library.rglob("*.sv"), *library.rglob("*.v")):
         for line in source.read_text(errors="replace").splitlines():
             words = line.split()
