@@ -57,9 +57,14 @@ def start(build_folder: Path) -> None:
     os.environ["FINN_SETTINGS"] = str(build_folder.absolute() / "settings.yaml")
     # FINN asks for the name of this folder when a build ends.
     os.environ.setdefault("XILINX_VIVADO", NO_VIVADO)
+    os.environ.setdefault("XILINX_LOCAL_USER_DATA", "no")  # Vivado writes nothing to the home folder
     try:
         _replace_simulator()
-        importlib.import_module("finn.util.settings").initialize_dummy_settings()
+        settings = importlib.import_module("finn.util.settings")
+        settings.initialize_dummy_settings()
+        # Tcl scripts of FINN look here.
+        os.environ["FINN_RTLLIB"] = str(settings.get_settings().finn_rtllib)
+        os.environ["FINN_CUSTOM_HLS"] = str(settings.get_settings().finn_custom_hls)
         importlib.import_module("popshift.hw.finn.ops").register()
     except ImportError as error:
         raise FinnNotFoundError(
