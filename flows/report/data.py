@@ -104,15 +104,21 @@ def _resources(folder: Path, config: Config) -> dict[str, Any]:
     cost = storage.load(folder).cost()
     estimated = {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
     measured = dict.fromkeys(("lut", "ff", "bram", "dsp"))
-    if not config.is_synthesized:
+    synth = _synth(folder, config)
+    if synth is None:
         return {"target": None, **measured, "estimated": estimated}
-    synth = _read(folder / "synth.json")
     return {
         "target": config.synth.board,
         **{name: synth[name] for name in measured},
         "estimated": estimated,
         "also_fits": synth["also_fits"],
     }
+
+
+def _synth(folder: Path, config: Config) -> dict[str, Any] | None:
+    """Return what synthesis measured; a file of an earlier back end does not count."""
+    file = folder / "synth.json"
+    return _read(file) if config.is_synthesized and file.is_file() else None
 
 
 def _finn(finn: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -129,9 +135,9 @@ def _finn(finn: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _bitstream(folder: Path, config: Config) -> dict[str, Any] | None:
-    if not config.is_synthesized:
+    synth = _synth(folder, config)
+    if synth is None:
         return None
-    synth = _read(folder / "synth.json")
     bitstream = {name: synth[name] for name in ("file", "sha256", "device", "fmax_mhz")}
     if (folder / "netlist.json").is_file():
         bitstream["netlist"] = _read(folder / "netlist.json")

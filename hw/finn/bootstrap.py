@@ -57,7 +57,8 @@ def start(build_folder: Path) -> None:
     os.environ["FINN_SETTINGS"] = str(build_folder.absolute() / "settings.yaml")
     # FINN asks for the name of this folder when a build ends.
     os.environ.setdefault("XILINX_VIVADO", NO_VIVADO)
-    os.environ.setdefault("XILINX_LOCAL_USER_DATA", "no")  # Vivado writes nothing to the home folder
+    # Vivado shall write nothing into the home folder.
+    os.environ.setdefault("XILINX_LOCAL_USER_DATA", "no")
     try:
         _replace_simulator()
         settings = importlib.import_module("finn.util.settings")
