@@ -7,7 +7,7 @@ instantiates them and joins their streams.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,11 +137,31 @@ def _instance(stage: Stage) -> str:
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
     values |= {name: image_file(stage.name, name) for name in module.memories}
-    connections = [".clk(clk)", ".rst(rst)"]
-    for names, ports in ((stage.inputs, stage.input_ports), (stage.outputs, stage.output_ports)):
-        for stream, port in zip(names, ports, strict=True):
-            connections += [f".{port}_{s}({stream}_{s})" for s in ("tdata", "tvalid", "tready")]
+    signals = ("tdata", "tvalid", "tready")
+    inputs, outputs = (
+        [{signal: f"{stream}_{signal}" for signal in signals} for stream in streams]
+        for streams in (stage.inputs, stage.outputs)
+    )
+    connections = [".clk(clk)", ".rst(rst)", *stage_connections(stage, inputs, outputs)]
     return instantiate(module.name, stage.name, values, connections)
+
+
+def stage_connections(
+    stage: Stage, inputs: Sequence[Mapping[str, str]], outputs: Sequence[Mapping[str, str]]
+) -> list[str]:
+    """Return the connections of the streams of a stage's module, ``.port(signal)`` each.
+
+    Args:
+        stage: Stage.
+        inputs: Per input, the expressions of its ``tdata``, ``tvalid`` and ``tready``.
+        outputs: Per output, the same.
+    """
+    ports = (*stage.input_ports, *stage.output_ports)
+    return [
+        f".{port}_{signal}({expression})"
+        for port, stream in zip(ports, (*inputs, *outputs), strict=True)
+        for signal, expression in stream.items()
+    ]
 
 
 def instantiate(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..emit import RTL_FOLDER, image_file, instantiate
+from ..emit import RTL_FOLDER, image_file, instantiate, stage_connections
 from ..graph import Stage, StreamType
 from ..packing import hex_lines
 
@@ -69,33 +69,26 @@ def wrapper(stage: Stage, top: str, images: Path) -> str:
         '  (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)\n  input  wire ap_rst_n',
     ]
     declarations: list[str] = []
-    connections = [".clk(ap_clk)", ".rst(!ap_rst_n)"]
-    for (name, kind), port in zip(inputs, stage.input_ports, strict=True):
+    entering, leaving = [], []
+    for name, kind in inputs:
         ports.append(
             f"  input  wire [{tdata_bits(kind) - 1}:0] {name}_TDATA,\n"
             f"  input  wire {name}_TVALID,\n"
             f"  output wire {name}_TREADY"
         )
-        connections += [
-            f".{port}_tdata({name}_TDATA[{kind.width_bits - 1}:0])",
-            f".{port}_tvalid({name}_TVALID)",
-            f".{port}_tready({name}_TREADY)",
-        ]
-    for (name, kind), port in zip(outputs, stage.output_ports, strict=True):
+        entering.append(_signals(name, f"{name}_TDATA[{kind.width_bits - 1}:0]"))
+    for name, kind in outputs:
         ports.append(
             f"  output wire [{tdata_bits(kind) - 1}:0] {name}_TDATA,\n"
             f"  output wire {name}_TVALID,\n"
             f"  input  wire {name}_TREADY"
         )
-        declarations.append(f"  wire [{kind.width_bits - 1}:0] {name};\n")
         padding = tdata_bits(kind) - kind.width_bits
         zeros = f"{{{padding}{{1'b0}}}}, " if padding else ""
+        declarations.append(f"  wire [{kind.width_bits - 1}:0] {name};\n")
         declarations.append(f"  assign {name}_TDATA = {{{zeros}{name}}};\n")
-        connections += [
-            f".{port}_tdata({name})",
-            f".{port}_tvalid({name}_TVALID)",
-            f".{port}_tready({name}_TREADY)",
-        ]
+        leaving.append(_signals(name, name))
+    connections = [".clk(ap_clk)", ".rst(!ap_rst_n)", *stage_connections(stage, entering, leaving)]
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
     values |= {name: str(images / image_file(stage.name, name)) for name in module.memories}
@@ -106,3 +99,8 @@ def wrapper(stage: Stage, top: str, images: Path) -> str:
         f"module {top} (\n" + ",\n".join(ports) + f"\n);\n\n{''.join(declarations)}\n{instance}\n"
         "endmodule\n"
     )
+
+
+def _signals(name: str, tdata: str) -> dict[str, str]:
+    """Return what a stream of the stage is connected to."""
+    return {"tdata": tdata, "tvalid": f"{name}_TVALID", "tready": f"{name}_TREADY"}

@@ -9,7 +9,8 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from popshift.flows.conformance import bench
+from popshift.flows.conformance import bench, check_model
+from popshift.flows.verilate import compile_model
 from popshift.hw.emit import RTL_FOLDER
 from popshift.hw.errors import GraphError
 from popshift.hw.finn.attributes import (
@@ -19,6 +20,7 @@ from popshift.hw.finn.attributes import (
     to_attributes,
 )
 from popshift.hw.finn.graph import from_finn, to_finn
+from popshift.hw.finn.stitch import stitch
 from popshift.hw.finn.wrapper import module_files, tdata_bits
 from popshift.hw.passes.fold import cycles_per_image
 from popshift.hw.stages import STAGES
@@ -211,6 +213,23 @@ def test_the_wrapper_pads_streams_to_whole_bytes_and_names_every_bus(tmp_path):
             assert 0 <= tdata_bits(type_) - type_.width_bits < 8
         for parameter in stage.module().memories:
             assert str(tmp_path / stage.name) in text, parameter
+
+
+def test_the_hdl_that_finn_generates_of_every_kind_computes_it_in_its_cycles(finn, tmp_path):
+    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP  # noqa: PLC0415
+    from finn.transformation.fpgadataflow.specialize_layers import (  # noqa: PLC0415
+        SpecializeLayers,
+    )
+
+    part = "xc7z020clg400-1"
+    stages = [random_stage(kind, seed) for kind in KINDS for seed in (0, 1)]
+    model = to_finn(bench(stages)).transform(SpecializeLayers(part)).transform(PrepareIP(part, 10))
+    assert {node.op_type for node in model.graph.node} == {f"{op_type(kind)}_rtl" for kind in KINDS}
+    dataflow = stitch(model, tmp_path / "rtl", name="bench")
+    compiled = compile_model(tmp_path / "rtl", dataflow, tmp_path, optimise="-O0")
+    found = check_model(compiled, images=12, runs=2)
+    assert found.first == ()
+    assert found.elements > 0
 
 
 def test_folds_are_in_the_configuration_that_finn_extracts(finn, tmp_path):

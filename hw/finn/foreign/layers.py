@@ -22,9 +22,7 @@ def _integers(node: Node, values: FloatArray, what: str) -> IntArray:
     return integers
 
 
-def _layer(
-    reader: Reader, node: Node, point: Point, weights: FloatArray
-) -> tuple[DataType, str, IntArray]:
+def _layer(node: Node, point: Point, weights: FloatArray) -> tuple[DataType, str, IntArray]:
     """Return the input datatype, the kernel and the weights ``(neurons, synapses)`` of a layer."""
     integers = _integers(node, weights, "weights")
     if is_xnor(node):
@@ -32,8 +30,6 @@ def _layer(
             integers = 2 * integers - 1
         return BIPOLAR, "xnor", integers
     dtype = point.kind.dtype
-    if dtype == BIPOLAR and node.proto.input[0] in reader.bits:
-        raise node.refused("its input is bits to an XNOR layer as well, whose 0 is -1")
     for name, kernel in KERNELS.items():
         try:
             kernel.check_input(dtype)
@@ -72,7 +68,7 @@ def _vectors(node: Node) -> tuple[int, ...]:
 
 def _mvau(reader: Reader, node: Node) -> None:
     point = reader.plain(node)
-    dtype, kernel, weights = _layer(reader, node, point, reader.constant(node, 1).T)
+    dtype, kernel, weights = _layer(node, point, reader.constant(node, 1).T)
     name = reader.name(node)
     reader.add(
         node,
@@ -100,7 +96,7 @@ def _vvau(reader: Reader, node: Node) -> None:
     point = reader.plain(node)
     channels = node.number("Channels")
     weights = reader.constant(node, 1).reshape(channels, -1)
-    dtype, kernel, integers = _layer(reader, node, point, weights)
+    dtype, kernel, integers = _layer(node, point, weights)
     name = reader.name(node)
     reader.add(
         node,

@@ -81,14 +81,24 @@ class Reader:
         """Return the point of an input that must be a stream and nothing else.
 
         Raises:
-            UnsupportedOpError: Padding, a window for a pool, or a float factor is on it.
+            UnsupportedOpError: Padding, a window for a pool, or a float factor is on it; or it is
+                bits whose 0 is -1 elsewhere and 0 here.
         """
-        point = self.points[node.proto.input[index]]
+        tensor = node.proto.input[index]
+        point = self.points[tensor]
         if not point.is_plain:
             raise node.refused(
                 "its input is padded, windowed or scaled in a way that no stage expresses"
             )
+        is_number = self.model.get_tensor_datatype(tensor).name != "BIPOLAR"
+        if point.kind.dtype == BIPOLAR and is_number and tensor not in self.bits:
+            raise node.refused("its input is bits to an XNOR layer as well, whose 0 is -1")
         return point
+
+    def is_stream(self, node: Node, index: int) -> bool:
+        """Return whether an input is no constant."""
+        names = node.proto.input
+        return index < len(names) and self.model.get_initializer(names[index]) is None
 
     def constant(self, node: Node, index: int) -> FloatArray:
         """Return an initializer.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from ...stages import STAGES
+from .branches import sum_of_streams
 from .node import Node
 from .reader import FloatArray, Handler, Point, Reader
 
@@ -30,6 +32,9 @@ def _host_factor(reader: Reader, node: Node) -> None:
 
 
 def _host_term(reader: Reader, node: Node) -> None:
+    if reader.is_stream(node, 1) and "add" in STAGES:
+        sum_of_streams(reader, node)
+        return
     point, term = _before_host(reader, node)
     if node.op == "ElementwiseSub":
         term = -term
@@ -38,8 +43,8 @@ def _host_term(reader: Reader, node: Node) -> None:
 
 def _before_host(reader: Reader, node: Node) -> tuple[Point, FloatArray]:
     """Return what a constant is put on, and the constant, one value or one per channel."""
-    if len(node.proto.input) != 2 or reader.model.get_initializer(node.proto.input[1]) is None:
-        raise node.refused("a sum or product of two streams has no stage")
+    if reader.is_stream(node, 1):
+        raise node.refused("no stage takes two streams in this way")
     point = reader.points[node.proto.input[0]]
     constant = reader.constant(node, 1).reshape(-1)
     if constant.size not in (1, point.kind.shape[-1]):

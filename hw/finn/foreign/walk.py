@@ -17,12 +17,17 @@ from ...graph import Dataflow, HostAffine, StreamType
 from ...passes import connect
 from ..attributes import kind_of
 from ..graph import from_finn
-from . import images, layers, streams
+from . import branches, images, layers, streams
 from .node import Node, is_xnor
 from .reader import Handler, Point, Reader
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
-    {**images.HANDLERS, **layers.HANDLERS, **streams.HANDLERS}
+    {
+        **branches.HANDLERS,
+        **images.HANDLERS,
+        **layers.HANDLERS,
+        **streams.HANDLERS,
+    }
 )
 
 # Ops whose outputs are elements of their inputs.
