@@ -131,37 +131,39 @@ def top_level(
 
 # Verilator keeps a signal with this comment readable; other tools skip it.
 _PROBE = "/*verilator public_flat_rd*/"
+_SIGNALS = ("tdata", "tvalid", "tready")
 
 
 def _instance(stage: Stage) -> str:
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
     values |= {name: image_file(stage.name, name) for name in module.memories}
-    signals = ("tdata", "tvalid", "tready")
     inputs, outputs = (
-        [{signal: f"{stream}_{signal}" for signal in signals} for stream in streams]
+        [{signal: f"{stream}_{signal}" for signal in _SIGNALS} for stream in streams]
         for streams in (stage.inputs, stage.outputs)
     )
-    connections = [".clk(clk)", ".rst(rst)", *stage_connections(stage, inputs, outputs)]
+    connections = [".clk(clk)", ".rst(rst)", *stage_connections(inputs, outputs)]
     return instantiate(module.name, stage.name, values, connections)
 
 
 def stage_connections(
-    stage: Stage, inputs: Sequence[Mapping[str, str]], outputs: Sequence[Mapping[str, str]]
+    inputs: Sequence[Mapping[str, str]], outputs: Sequence[Mapping[str, str]]
 ) -> list[str]:
-    """Return the connections of the streams of a stage's module, ``.port(signal)`` each.
+    """Return the connections of the streams of a module, ``.port(signal)`` each.
+
+    Several inputs are one vector, the first in the low bits, and so are several outputs.
 
     Args:
-        stage: Stage.
         inputs: Per input, the expressions of its ``tdata``, ``tvalid`` and ``tready``.
         outputs: Per output, the same.
     """
-    ports = (*stage.input_ports, *stage.output_ports)
-    return [
-        f".{port}_{signal}({expression})"
-        for port, stream in zip(ports, (*inputs, *outputs), strict=True)
-        for signal, expression in stream.items()
-    ]
+    connections = []
+    for port, streams in (("s_axis", inputs), ("m_axis", outputs)):
+        for signal in _SIGNALS:
+            joined = ", ".join(stream[signal] for stream in reversed(streams))
+            ends = joined if len(streams) == 1 else f"{{{joined}}}"
+            connections.append(f".{port}_{signal}({ends})")
+    return connections
 
 
 def instantiate(

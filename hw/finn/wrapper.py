@@ -88,7 +88,7 @@ def wrapper(stage: Stage, top: str, images: Path) -> str:
         declarations.append(f"  wire [{kind.width_bits - 1}:0] {name};\n")
         declarations.append(f"  assign {name}_TDATA = {{{zeros}{name}}};\n")
         leaving.append(_signals(name, name))
-    connections = [".clk(ap_clk)", ".rst(!ap_rst_n)", *stage_connections(stage, entering, leaving)]
+    connections = [".clk(ap_clk)", ".rst(!ap_rst_n)", *stage_connections(entering, leaving)]
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
     values |= {name: str(images / image_file(stage.name, name)) for name in module.memories}
