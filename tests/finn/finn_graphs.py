@@ -18,27 +18,34 @@ class Graph:
         self.shapes = {"x": list(shape)}
         self.here = "x"
 
-    def add(self, op, shape, dtype, *constants, **attributes):
-        """Append an op whose output has the shape and datatype."""
+    def add(self, op, shape, dtype, *constants, inputs=None, outputs=1, **attributes):
+        """Append an op whose outputs have the shape and datatype.
+
+        It takes the tensor before it, or those called ``inputs``; the first output is the tensor
+        before the next op.
+        """
         name = f"{op}_{len(self.nodes)}"
         names = [f"{name}_param{i}" for i in range(len(constants))]
         self.constants.update(
             zip(names, (np.asarray(c, np.float32) for c in constants), strict=True)
         )
-        output = f"t{len(self.nodes)}"
+        first = f"t{len(self.nodes)}"
+        results = [first, *(f"{first}_{i}" for i in range(1, outputs))]
+        shapes = shape if isinstance(shape[0], list) else [shape] * outputs
         self.nodes.append(
             helper.make_node(
                 op,
-                [self.here, *names],
-                [output],
+                [*(inputs or [self.here]), *names],
+                results,
                 name=name,
                 domain=DOMAIN,
                 backend="fpgadataflow",
                 **attributes,
             )
         )
-        self.shapes[output], self.types[output] = list(shape), dtype
-        self.here = output
+        for result, its_shape in zip(results, shapes, strict=True):
+            self.shapes[result], self.types[result] = list(its_shape), dtype
+        self.here = first
         return self
 
     def model(self):
