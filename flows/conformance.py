@@ -18,7 +18,7 @@ from ..hw.sim import clock, simulate
 from ..hw.stages import STAGES
 from .compare import NOTHING, Comparison, compare_cycles, compare_values
 from .patterns import random_patterns
-from .verilate import compile_model
+from .verilate import VerilatedModel, compile_model
 
 
 def random_bench(kind: str, count: int, seed: int) -> Dataflow:
@@ -87,6 +87,19 @@ def check(
     """
     emit(dataflow, folder / "rtl", rtl_folder=rtl_folder)
     model = compile_model(folder / "rtl", dataflow, folder, optimise="-O0")
+    return check_model(model, inputs=inputs, images=images, runs=runs, seed=seed)
+
+
+def check_model(
+    model: VerilatedModel,
+    *,
+    inputs: Sequence[IntArray] | None = None,
+    images: int = 24,
+    runs: int = 3,
+    seed: int = 0,
+) -> Comparison:
+    """Compare compiled RTL with the software of its dataflow, as :func:`check` does."""
+    dataflow = model.dataflow
     rng = np.random.default_rng(seed)
     total = NOTHING
     for run in range(runs):

@@ -180,6 +180,20 @@ def test_a_verification_of_some_images_counts_only_those(folder, config):
     assert collect(folder, config, STEPS)["model"]["accuracy_hardware"] == 1.0
 
 
+def test_a_bitstream_of_the_back_end_before_is_not_that_of_finn(folder, config):
+    found = {
+        "board": "Pynq-Z1", "part": "xc7z020clg400-1", "product": "hdl", "nodes": [{}, {}],
+        "performance": {"max_cycles": 64}, "resources": {"LUT": 12}, "proof": [], "passed": True,
+    }  # fmt: skip
+    (folder / "finn.json").write_text(json.dumps(found))
+    report = collect(folder, config.model_copy(update={"backend": "finn"}), STEPS)
+    assert (folder / "synth.json").is_file()
+    assert report["bitstream"] is None
+    assert report["resources"]["lut"] is None
+    assert report["finn"]["nodes"] == 2
+    assert dict(rows(report))["target"] == "Pynq-Z1 (xc7z020clg400-1) by FINN"
+
+
 def test_what_was_not_measured_is_null_and_shown_as_a_dash(folder, config):
     for name in ("training.json", "synth.json", "netlist.json"):
         (folder / name).unlink()
