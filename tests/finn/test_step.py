@@ -19,7 +19,7 @@ backend: finn
 finn: {board: Pynq-Z2, product: hdl}
 model: {zoo: mlp, hidden: [16, 12]}
 train: {epochs: 1, float_epochs: 0}
-hardware: {fps: 100_000, clock_mhz: 100, fifo_depth: 2}
+hardware: {fps: 100_000, clock_mhz: 100, fifos: 2}
 verify: {images: 4, cycle_images: 2}
 """
 
