@@ -14,7 +14,7 @@ from popshift.hw.reference import compile_reference
 from popshift.hw.stages import Depthwise, MatVec, Window
 
 from .qonnx_builder import GraphBuilder, assert_streams_equal
-from .test_frontend_branches import normed, random_images
+from .branch_graphs import normed, random_images
 
 
 def grouped(rng, entry, groups, inputs, outputs, kernel, **options) -> GraphBuilder:
