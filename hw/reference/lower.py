@@ -64,6 +64,7 @@ class _MatVec(Lowering[MatVec]):
         """Only kernels with weights -1, 0, 1, and the same thresholds everywhere."""
         low, high = stage.accumulator_range
         is_known = stage.kernel in {"xnor", "signed"} and stage.border is None
+        is_known = is_known and bool((np.abs(stage.weights) <= 1).all())
         is_known = is_known and stage.groups == 1
         is_known = is_known and (stage.thresholds is None or stage.thresholds.is_monotone)
         return is_known and low > -_SAFE and high < _SAFE
