@@ -24,7 +24,7 @@ class Adder(Kernel):
     """
 
     name = "adder"
-    sources = ("adder_tree", "carried_sum")
+    sources = ("adder_tree", "carried_sum", "lanes")
     computes = Computes.DISTANCE
 
     def code(self, weights: IntArray) -> WeightCode:

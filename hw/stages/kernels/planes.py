@@ -28,7 +28,7 @@ class Planes(DotProduct):
     """
 
     name = "planes"
-    sources = ("popcount", "weighted_sum", "adder_tree", "carried_sum")
+    sources = ("adder_tree", "carried_sum", "lanes", "popcount", "weighted_sum")
 
     def code(self, weights: IntArray) -> WeightCode:
         """Odd grid or two's complement, at most 16 bits."""

@@ -28,7 +28,7 @@ class Shift(DotProduct):
     """
 
     name = "shift"
-    sources = ("adder_tree", "carried_sum")
+    sources = ("adder_tree", "carried_sum", "lanes")
 
     def code(self, weights: IntArray) -> WeightCode:
         """A sign, and the bits of the exponents between the least and the greatest."""

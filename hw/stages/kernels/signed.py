@@ -27,7 +27,7 @@ class Signed(DotProduct):
     """
 
     name = "signed"
-    sources = ("adder_tree", "carried_sum", "weighted_sum")
+    sources = ("adder_tree", "carried_sum", "lanes", "weighted_sum")
 
     def code(self, weights: IntArray) -> WeightCode:
         """As few planes as the grid of the weights takes, at most 16."""
