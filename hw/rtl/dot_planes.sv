@@ -51,21 +51,14 @@ module dot_planes #(
   localparam int TOTAL_W = GROUPS == 1 ? COUNT_W : COUNT_W + GROUPS;
   localparam int WIDE_W  = TOTAL_W + 2 > SUM_BITS ? TOTAL_W + 2 : SUM_BITS;
 
-  // Whether the product of bit i of a weight and bit j of an input counts negative.
-  function automatic bit is_minus(int i, int j);
-    return X_BIPOLAR == 0
-        && (W_FORM == 1 && i == W_BITS - 1) != (X_SIGNED != 0 && j == X_BITS - 1);
-  endfunction
-
-  // What the inverted planes count too much, all lanes together.
-  function automatic logic [WIDE_W-1:0] surplus();
-    surplus = '0;
-    for (int i = 0; i < W_BITS; i++) begin
-      for (int j = 0; j < X_BITS; j++) begin
-        if (is_minus(i, j)) surplus += WIDE_W'(SIMD) << (i + j);
-      end
-    end
-  endfunction
+  // What the planes that are inverted count too much: the products with the high bit of a weight,
+  // those with the high bit of an input, but not the one of both.
+  localparam int WITH_W  = X_BIPOLAR == 0 ? W_FORM : 0;
+  localparam int WITH_X  = X_SIGNED;
+  localparam int SURPLUS = (WITH_W != 0 ? ((1 << X_BITS) - 1) << (W_BITS - 1) : 0)
+                         + (WITH_X != 0 ? ((1 << W_BITS) - 1) << (X_BITS - 1) : 0)
+                         - (WITH_W != 0 && WITH_X != 0 ? 1 << (X_BITS + W_BITS - 1) : 0);
+  localparam logic [WIDE_W-1:0] TOO_MUCH = WIDE_W'(SIMD) * WIDE_W'(SURPLUS);
 
   // Bits of x, and what is added to T or 2 T.
   logic [SIMD*X_BITS-1:0] x_1;
@@ -82,7 +75,7 @@ module dot_planes #(
       rest <= WIDE_W'(SIMD) - (WIDE_W'(SIMD) << (W_BITS - 1)) - WIDE_W'(positive);
     end
   end else if (W_FORM != 0) begin : gen_rest_of_planes
-    assign rest = -surplus();
+    assign rest = -TOO_MUCH;
   end else begin : gen_rest_of_sum
     localparam int LANE_W = X_SIGNED != 0 ? X_BITS : X_BITS + 1;
     localparam int TREE_W = LANE_W + $clog2(SIMD);
@@ -97,7 +90,7 @@ module dot_planes #(
       .terms(lane), .ones('0), .y(total), .plus(unused_one)
     );
     assign sum = WIDE_W'($signed(total));
-    always_ff @(posedge clk) rest <= sum - (sum << W_BITS) - (surplus() << 1);
+    always_ff @(posedge clk) rest <= sum - (sum << W_BITS) - (TOO_MUCH << 1);
   end
 
   for (genvar n = 0; n < PE; n++) begin : gen_neuron
@@ -119,10 +112,12 @@ module dot_planes #(
           assign a = x_1[i*X_BITS+J];
           assign b = w[(n*SIMD+i)*W_BITS+I];
           if (X_BIPOLAR != 0) begin : gen_xnor
-            localparam bit FLIP = W_FORM == 1 && I == W_BITS - 1;
-            assign products[k*SIMD+i] = a ~^ b ^ FLIP;
+            localparam logic HIGH = W_FORM == 1 && I == W_BITS - 1;
+            assign products[k*SIMD+i] = a ^ b ^ !HIGH;
           end else begin : gen_and
-            assign products[k*SIMD+i] = (a & b) ^ is_minus(I, J);
+            localparam logic IS_MINUS =
+                (WITH_W != 0 && I == W_BITS - 1) != (WITH_X != 0 && J == X_BITS - 1);
+            assign products[k*SIMD+i] = (a & b) ^ IS_MINUS;
           end
         end
       end

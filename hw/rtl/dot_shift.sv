@@ -73,10 +73,11 @@ module dot_shift #(
         assign shifted = wide << w[AT+:SHIFT_W];
       end else begin : gen_with_zero
         // Shifted by one too much, so one back.
-        logic signed [TERM_W:0] above;
-        logic                   unused_low;
+        localparam int ABOVE_W = TERM_W + 1;
+        logic signed [ABOVE_W-1:0] above;
+        logic                      unused_low;
         assign unused_low = &{1'b0, above[0]};
-        assign above      = (TERM_W+1)'(wide) << w[AT+:SHIFT_W];
+        assign above      = ABOVE_W'(wide) << w[AT+:SHIFT_W];
         assign shifted    = w[AT+:SHIFT_W] == '0 ? '0 : above[TERM_W:1];
       end
 

@@ -81,13 +81,14 @@ module dot_signed #(
 
   // Minus the sum of all lanes, where the planes yield more than the dot product.
   if (PLANES > 1 && W_FORM == 1) begin : gen_rest
+    localparam int REST_W = TREE_W + 1;
     logic        [TREE_W-1:0] total;
-    logic signed [TREE_W:0]   rest;
+    logic signed [REST_W-1:0] rest;
     logic                     unused_one;
     adder_tree #(.TERMS(TERMS), .BITS(TERM_W)) tree (
       .terms(sums), .ones('0), .y(total), .plus(unused_one)
     );
-    always_ff @(posedge clk) rest <= -(TREE_W+1)'($signed(total));
+    always_ff @(posedge clk) rest <= -REST_W'($signed(total));
   end
 
   for (genvar n = 0; n < PE; n++) begin : gen_neuron
@@ -96,7 +97,7 @@ module dot_signed #(
 
     for (genvar b = 0; b < PLANES; b++) begin : gen_plane
       // The high bit of two's complement counts negative.
-      localparam bit FLIP = W_FORM == 1 && PLANES > 1 && b == PLANES - 1;
+      localparam logic FLIP = W_FORM == 1 && PLANES > 1 && b == PLANES - 1;
       logic [TERMS*TERM_W-1:0] terms;
       logic [TERMS-1:0]        is_negative;
 

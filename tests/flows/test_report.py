@@ -150,6 +150,8 @@ def test_every_figure_comes_from_the_file_that_measured_it(folder, config):
     assert [resources[name] for name in ("lut", "ff", "bram", "dsp")] == [3000, 1200, 5, 0]
     cost = storage.load(folder).cost()
     assert resources["estimated"] == {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
+    assert sum(stage["lut"] for stage in resources["stages"]) == cost.lut
+    assert {stage["kernel"] for stage in resources["stages"]} == {None, "signed", "xnor"}
     bitstream = report["bitstream"]
     assert bitstream["file"] == "fake.bit"
     assert bitstream["sha256"] == hashlib.sha256((folder / "fake.bit").read_bytes()).hexdigest()

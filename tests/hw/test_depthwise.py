@@ -34,6 +34,8 @@ def test_accumulators_equal_a_plain_sum(seed: int) -> None:
     taps = x.reshape(*x.shape[:-1], stage.taps, stage.channels).repeat(stage.multiplier, axis=-1)
     if stage.kernel == "xnor":
         plain = (taps == stage.weights.T).sum(axis=-2)
+    elif stage.kernel == "adder":
+        plain = -np.abs(taps - stage.weights.T).sum(axis=-2)
     else:
         plain = (taps * stage.weights.T).sum(axis=-2)
     np.testing.assert_array_equal(stage.accumulators(x), plain)

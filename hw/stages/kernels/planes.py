@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from ... import cost
 from ...cost import Cost
 from ...dtypes import BIPOLAR, DataType, Encoding, IntArray
+from ...errors import DatatypeError
 from .adder_trees import weighted_sum
 from .dot_product import DotProduct, magnitude, random_grid, random_input
 from .kernel import WeightCode, signed_sum, weight_dtype
 from .signed import ODD, TWOS_COMPLEMENT, greatest_weight, grid_codes
+
+MAX_INPUT_BITS = 8
 
 
 class Planes(DotProduct):
@@ -29,6 +32,14 @@ class Planes(DotProduct):
 
     name = "planes"
     sources = ("adder_tree", "carried_sum", "lanes", "popcount", "weighted_sum")
+
+    def check_input(self, dtype: DataType) -> None:
+        """Up to 8 bits."""
+        if dtype.bits > MAX_INPUT_BITS:
+            raise DatatypeError(
+                f"kernel planes takes inputs of at most {MAX_INPUT_BITS} bits, got {dtype.name}; "
+                "use signed"
+            )
 
     def code(self, weights: IntArray) -> WeightCode:
         """Odd grid or two's complement, at most 16 bits."""
