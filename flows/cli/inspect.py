@@ -154,6 +154,20 @@ def bench_lut(as_json: bool) -> int:
     return main(as_json)
 
 
+@bench.command("kernels")
+@_JSON
+def bench_kernels(as_json: bool) -> int:
+    """LUTs of each kernel against the same layer with multiplications. Takes minutes.
+
+    \b
+    popshift bench kernels
+    popshift bench kernels --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.kernels import main  # noqa: PLC0415 (rich is slow to load)
+
+    return main(as_json)
+
+
 @bench.command("simulate")
 @_JSON
 def bench_simulate(as_json: bool) -> int:

@@ -83,12 +83,13 @@ module dot_signed #(
   if (PLANES > 1 && W_FORM == 1) begin : gen_rest
     localparam int REST_W = TREE_W + 1;
     logic        [TREE_W-1:0] total;
-    logic signed [REST_W-1:0] rest;
+    logic signed [REST_W-1:0] sum, rest;
     logic                     unused_one;
     adder_tree #(.TERMS(TERMS), .BITS(TERM_W)) tree (
       .terms(sums), .ones('0), .y(total), .plus(unused_one)
     );
-    always_ff @(posedge clk) rest <= -REST_W'($signed(total));
+    assign sum = REST_W'($signed(total));
+    always_ff @(posedge clk) rest <= -sum;
   end
 
   for (genvar n = 0; n < PE; n++) begin : gen_neuron

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mutants import MUTANTS, Mutant, directed
 
 from popshift.flows.conformance import bench, check, random_bench, random_layers
 from popshift.hw.emit import RTL_FOLDER
+
+from .mutants import MUTANTS, Mutant, directed
 
 
 @pytest.mark.slow

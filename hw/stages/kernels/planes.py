@@ -71,7 +71,7 @@ class Planes(DotProduct):
         groups = dtype.bits + code.bits - 1
         for group in range(groups):
             bits = simd * min(group + 1, groups - group, dtype.bits, code.bits)
-            products = bits if bits < 3 else math.ceil(4 * bits / 3)
+            products = bits if bits < 3 else math.ceil(bits / 3)
             neuron += Cost(lut=products) + cost.popcount(bits) + cost.register(bits.bit_length())
         count_bits = (simd * min(dtype.bits, code.bits)).bit_length() + 1
         sum_bits = self.sum_dtype(dtype, code, simd).bits

@@ -66,12 +66,14 @@ class Shift(DotProduct):
         return random_input(rng), signs << rng.integers(low, high, shape, endpoint=True)
 
     def cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int = 1) -> Cost:
-        """A LUT a bit for each bit of the exponent, one for the sign, a tree."""
+        """A LUT a bit for each bit of the exponent, a tree."""
         lane_bits = dtype.bits + (dtype.encoding is not Encoding.SIGNED)
         term_bits = lane_bits + code.high - code.low
         sum_bits = self.sum_dtype(dtype, code, simd).bits - code.low
-        term = cost.multiplexer(code.high - code.low + 1 + code.form, term_bits)
-        term += Cost(lut=term_bits) + cost.register(term_bits + 1)
+        # A bit of the exponent selects between two; the last one also inverts.
+        steps = [lane_bits + (2 << bit) - 1 for bit in range(code.bits - 1)] or [lane_bits]
+        luts = sum(min(term_bits, step) for step in steps)
+        term = Cost(lut=luts) + cost.register(term_bits + 1)
         neuron = term.times(simd) + adder_tree(simd, term_bits) + cost.register(sum_bits + 1)
         return cost.register(simd * dtype.bits) + neuron.times(pe)
 

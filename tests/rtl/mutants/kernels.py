@@ -36,7 +36,7 @@ MUTANTS = (
         "localparam logic FLIP = W_FORM == 1 &&",
         "localparam logic FLIP = W_FORM == 3 &&",
     ),
-    fault("signed", "dot_signed", "rest_added", "rest <= -REST_W'", "rest <= REST_W'"),
+    fault("signed", "dot_signed", "rest_added", "rest <= -sum;", "rest <= sum;"),
     fault("signed", "dot_signed", "ones_of_planes_lost", ".ones(ones_1)", ".ones('0)"),
     fault(
         "shift",
