@@ -136,7 +136,7 @@ class MatVec(Layer):
     @classmethod
     def random_with(cls, kernel: str, name: str, rng: np.random.Generator) -> MatVec:
         """Return up to 5 x 9 folds, with or without groups, thresholds and borders."""
-        simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 5))
+        simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 4))
         groups = int(rng.choice([1, 1, 2, 3]))
         folds = int(rng.integers(1, 7 if groups == 1 else 4))
         shape = (groups * pe * folds, simd * int(rng.integers(1, 6)))

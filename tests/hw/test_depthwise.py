@@ -61,7 +61,7 @@ def test_a_bit_of_a_memory_is_named() -> None:
     ("changes", "error", "message"),
     [
         ({"pe": 3}, FoldingError, "d: pe=3 must divide channels=4"),
-        ({"kernel": "shift"}, GraphError, "d: kernel 'shift' is none of"),
+        ({"kernel": "times"}, GraphError, "d: kernel 'times' is none of"),
         ({"input_dtype": unsigned(2)}, DatatypeError, "takes BIPOLAR inputs"),
         ({"weights": np.zeros((4, 9))}, DatatypeError, "xnor weights"),
         ({"weights": np.ones(4)}, GraphError, r"weights must be \(channels, taps\)"),

@@ -62,8 +62,8 @@ class Planes(DotProduct):
         return grid_codes(weights, code)
 
     def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
-        """Inputs up to 5 bits, weights up to 4 bits."""
-        return random_input(rng, 5), random_grid(rng, shape, 4)
+        """Inputs up to 4 bits, weights up to 3 bits."""
+        return random_input(rng, 4), random_grid(rng, shape, 3)
 
     def cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int = 1) -> Cost:
         """A popcount for each weight of planes, their sum, and the correction that all share."""
