@@ -128,9 +128,9 @@ def _step_of_output(node: Node, row: NDArray[np.float64], index: int, label: str
         UnsupportedOpError: They are too many steps.
     """
     step = common_step(row)
-    if step is not None and (np.abs(row) < step * (1 << _MAX_EXPONENT)).all():
-        if _is_small(np.rint(row / step).astype(np.int64)):
-            return step
+    is_near = step is not None and bool((np.abs(row) < step * (1 << _MAX_EXPONENT)).all())
+    if step is not None and is_near and _is_small(np.rint(row / step).astype(np.int64)):
+        return step
     sizes = np.unique(np.abs(row[row != 0]))
     shown = ", ".join(f"{size:.6g}" for size in sizes[:4]) + (", ..." if sizes.size > 4 else "")
     raise node.refuse(
