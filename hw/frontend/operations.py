@@ -60,10 +60,13 @@ def products(node: Node, constant: Constant, label: str, dtype: DataType, scale:
 
 def _kernel(dtype: DataType, integers: IntArray) -> str:
     """Return a kernel that takes the integers; folding chooses the cheapest."""
-    greatest = int(np.abs(integers).max())
-    if dtype == BIPOLAR and greatest == 1 and integers.all():
+    if dtype == BIPOLAR and (np.abs(integers) == 1).all():
         return "xnor"
-    return "shift" if greatest >= 1 << (MAX_WEIGHT_BITS - 1) else "signed"
+    return "signed" if _bits(integers) <= MAX_WEIGHT_BITS else "shift"
+
+
+def _bits(integers: IntArray) -> int:
+    return smallest_for(int(integers.min()), int(integers.max())).bits
 
 
 def distances(node: Node, constant: Constant, label: str, dtype: DataType, scale: F64) -> Operation:
@@ -92,7 +95,7 @@ def distances(node: Node, constant: Constant, label: str, dtype: DataType, scale
             f"its data in steps of {steps[output]:g}, so that their distance is no integer",
             "give both one step, or weights a whole multiple of that of the data",
         )
-    if smallest_for(int(integers.min()), int(integers.max())).bits > MAX_WEIGHT_BITS:
+    if _bits(integers) > MAX_WEIGHT_BITS:
         raise node.refuse(
             f"weights '{label}' reach {int(np.abs(integers).max())} steps of its data",
             f"use at most {MAX_WEIGHT_BITS} bits for weights",

@@ -16,6 +16,7 @@ from .test_frontend_branches import random_images
 
 ROWS = 4
 COLUMNS = 6
+QUANT = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
 
 
 def planes(rng: np.random.Generator, scales: np.ndarray) -> np.ndarray:
@@ -71,7 +72,9 @@ def test_quant_weights_of_any_width_equal_qonnx(tmp_path_factory, seed, bits, mo
     scale = 2.0 ** rng.integers(-6, 3, (1, ROWS) if is_per_channel else ())
     raw = graph.const(rng.standard_normal((COLUMNS, ROWS)) * scale * 2.0 ** (bits - 2))
     parameters = [graph.const(v) for v in (scale, 0.0, bits)]
-    graph.then("MatMul", graph.node("Quant", raw, *parameters, signed=1, rounding_mode=mode))
+    graph.then(
+        "MatMul", graph.node("Quant", raw, *parameters, signed=1, narrow=0, rounding_mode=mode)
+    )
     path = multiplied(graph.quant(3, 4.0), rng.choice([-1.0, 1.0], (2, ROWS))).save(
         tmp_path_factory.mktemp("quant")
     )
@@ -83,7 +86,7 @@ def quantized(tmp_path, values: np.ndarray, bits: int, scale: float = 0.5, entry
     """Return the layer of integer weights ``(outputs, inputs)`` times a scale, and its file."""
     graph = GraphBuilder(1, values.shape[1], dtype=entry)
     parameters = [graph.const(v) for v in (scale, 0.0, bits)]
-    weights = graph.node("Quant", graph.const(values.T * scale), *parameters, signed=1)
+    weights = graph.node("Quant", graph.const(values.T * scale), *parameters, **QUANT)
     path = graph.then("MatMul", weights).save(tmp_path)
     return load(path, argmax=False), path
 
@@ -122,7 +125,13 @@ def test_minifloat_weights_are_integers(tmp_path, exponent_bits, mantissa_bits, 
     raw = graph.const(rng.standard_normal((COLUMNS, ROWS)))
     format_ = (0.25, exponent_bits, mantissa_bits, bias, 1e9)
     parameters = [graph.const(float(v)) for v in format_]
-    kind = {"has_inf": 0, "has_nan": 0, "has_subnormal": 0, "saturation": 1}
+    kind = {
+        "rounding_mode": "ROUND",
+        "has_inf": 0,
+        "has_nan": 0,
+        "has_subnormal": 0,
+        "saturation": 1,
+    }
     weights = graph.node("FloatQuant", raw, *parameters, **kind)
     path = graph.then("MatMul", weights).save(tmp_path)
     dataflow = load(path, argmax=False)
@@ -151,7 +160,7 @@ def test_a_real_factor_behind_quantized_weights_goes_into_their_scale(tmp_path):
     graph = GraphBuilder(1, COLUMNS, dtype="INT4")
     parameters = [graph.const(v) for v in (0.5, 0.0, 4.0)]
     raw = graph.const(rng.integers(-7, 8, (COLUMNS, ROWS)) / 2)
-    weights = graph.node("Quant", raw, *parameters, signed=1)
+    weights = graph.node("Quant", raw, *parameters, **QUANT)
     factor = graph.const(np.array([[0.3, 0.7, 1.1, 0.013]]))
     path = graph.then("MatMul", graph.node("Mul", weights, factor)).save(tmp_path)
     dataflow = load(path, argmax=False)
