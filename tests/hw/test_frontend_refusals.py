@@ -60,7 +60,7 @@ def weights_with_zero_point():
 def weights_of_17_bits():
     graph = base()
     fixed = [graph.const(v) for v in (1.0, 0.0, 17.0)]
-    raw = graph.const(np.eye(4, 3) * 32769 - 1)
+    raw = graph.const(np.eye(4, 3) * 40001 - 1)
     return graph.then("MatMul", graph.node("Quant", raw, *fixed, signed=1, narrow=1))
 
 
@@ -244,7 +244,7 @@ CASES = {
         "small multiples of one step; quantize them",
     ),
     "nan weights": (lambda: weights(np.full((4, 3), np.nan)), "'c0' are not finite; train or"),
-    "17-bit weights": (weights_of_17_bits, "hold the integer 32768; use at most 16 bits for"),
+    "17-bit weights": (weights_of_17_bits, "hold the integer 40000; use at most 16 bits for"),
     "weight zero point": (
         weights_with_zero_point,
         "zero point 1; quantize weights symmetrically",
