@@ -11,8 +11,8 @@ from popshift.hw.errors import UnsupportedOpError
 from popshift.hw.frontend import load
 from popshift.hw.frontend.steps import common_step
 
-from .qonnx_builder import GraphBuilder, assert_streams_equal
-from .test_frontend_branches import random_images
+from .qonnx_builder import GraphBuilder, assert_streams_equal, execute
+from .test_frontend_branches import normed, random_images
 
 ROWS = 4
 COLUMNS = 6
@@ -108,6 +108,31 @@ def test_weights_of_one_size_are_binary_whatever_the_size(tmp_path):
     dataflow, path = quantized(tmp_path, values, 4, entry="BIPOLAR")
     assert dataflow.stages[0].kernel == "xnor"
     assert_streams_equal(path, dataflow, random_images("BIPOLAR", (COLUMNS,), rng, 20))
+
+
+@pytest.mark.parametrize("entry", ["INT4", "BIPOLAR"])
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 2)])
+def test_what_an_output_has_in_common_goes_into_its_thresholds(tmp_path, entry, sizes):
+    """Bits times weights of one size in each output are counted."""
+    rng = np.random.default_rng(0)
+    factors = np.array([[2], [3], [5], [1]])
+    values = factors * rng.choice([-1, 1], (ROWS, COLUMNS)) * rng.choice(sizes, (ROWS, COLUMNS))
+    graph = GraphBuilder(1, COLUMNS, dtype=entry)
+    parameters = [graph.const(v) for v in (0.5, 0.0, 6)]
+    graph.then("MatMul", graph.node("Quant", graph.const(values.T / 2), *parameters, **QUANT))
+    normed(graph, rng, ROWS).quant(3, 0.5)
+    path = multiplied(graph, rng.choice([-1.0, 1.0], (2, ROWS))).save(tmp_path)
+    dataflow = load(path, argmax=False)
+    layer = dataflow.stages[0]
+    np.testing.assert_array_equal(layer.weights * factors, values)
+    is_counted = entry == "BIPOLAR" and sizes == (1, 1)
+    assert layer.kernel == ("xnor" if is_counted else "signed")
+    images = random_images(entry, (COLUMNS,), rng, 50)
+    streams = assert_streams_equal(path, dataflow, images)
+    sums = layer.accumulators(streams[next(iter(dataflow.inputs))])
+    origin = dataflow.accumulators["fc0"]
+    expected = np.round(execute(path, images)[origin.tensor] / 0.5)
+    np.testing.assert_array_equal(origin.integers(sums), expected)
 
 
 def test_a_layer_of_zeros_is_a_layer(tmp_path):
