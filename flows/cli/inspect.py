@@ -216,6 +216,22 @@ def bench_finn(as_json: bool) -> int:
     return main(as_json)
 
 
+@bench.command("methods")
+@_JSON
+def bench_methods(as_json: bool) -> int:
+    """Accuracy, kernels and LUTs of every method, each proven in RTL. Takes half an hour.
+
+    The same small network is trained, exported, compiled and verified for each family of weights.
+
+    \b
+    popshift bench methods
+    popshift bench methods --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.methods import main  # noqa: PLC0415 (torch and numba are slow to load)
+
+    return main(as_json)
+
+
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))
