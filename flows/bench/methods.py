@@ -98,13 +98,16 @@ class Measured:
     mismatches: int
 
 
-def config_of(method: Method, folder: Path, *, epochs: int = EPOCHS, **model: Any) -> Config:
+def config_of(
+    method: Method, folder: Path, *, epochs: int = EPOCHS, images: int = IMAGES, **model: Any
+) -> Config:
     """Return the configuration of a build that proves one method.
 
     Args:
         method: The method.
         folder: To build in.
         epochs: Passes over the training images.
+        images: Images that are compared on every stream.
         model: The network and its options; by default a multilayer perceptron on the digits.
 
     Raises:
@@ -120,7 +123,7 @@ def config_of(method: Method, folder: Path, *, epochs: int = EPOCHS, **model: An
         "model": {**network, "weight": method.weight, "act": method.act},
         "train": {"recipe": method.recipe, "epochs": epochs, "float_epochs": 0},
         "hardware": {"fps": FPS, "clock_mhz": 25.0},
-        "verify": {"images": IMAGES, "cycle_images": CYCLE_IMAGES},
+        "verify": {"images": images, "cycle_images": CYCLE_IMAGES},
         "synth": {"enabled": False},
     }
     return validate(data, method.name, folder)
