@@ -30,12 +30,7 @@ module bit_heap #(
   output logic [COLUMNS-1:0] y
 );
 
-  // Bits in the columns below one.
-  function automatic int offset(logic [16*COLUMNS-1:0] heights, int column);
-    offset = 0;
-    for (int c = 0; c < COLUMNS; c++) if (c < column) offset = offset + int'(heights[16*c+:16]);
-  endfunction
-
+  // These run once for each instance, so they call nothing in loops: synthesis is slow at that.
   function automatic int total(logic [16*COLUMNS-1:0] heights);
     total = 0;
     for (int c = 0; c < COLUMNS; c++) total = total + int'(heights[16*c+:16]);
@@ -48,67 +43,66 @@ module bit_heap #(
     end
   endfunction
 
-  // What a level does with a column: counters and full adders on it, bits left as they are.
-  function automatic int counters(int height);
-    counters = (height + 1) / 7;
-  endfunction
-
-  function automatic int adders(int height, int most);
-    adders = most < 6 && height > 3 ? 1 : 0;
-  endfunction
-
-  function automatic int rest(int height, int most);
-    rest = height - 7 * counters(height) - 3 * adders(height, most);
-    if (rest < 0) rest = 0;
-  endfunction
-
-  // Sums and rest of a column behind a level; what the columns below carry comes after them.
-  function automatic int own(int height, int most);
-    own = counters(height) + adders(height, most) + rest(height, most);
-  endfunction
-
-  function automatic logic [16*COLUMNS-1:0] behind(logic [16*COLUMNS-1:0] heights);
-    int most, here, below, far;
-    most   = highest(heights);
-    behind = '0;
-    below  = 0;
-    far    = 0;
-    for (int c = 0; c < COLUMNS; c++) begin
-      here = int'(heights[16*c+:16]);
-      behind[16*c+:16] =
-          16'(own(here, most) + counters(below) + adders(below, most) + counters(far));
-      far   = below;
-      below = here;
+  // Where each column begins.
+  function automatic logic [16*COLUMNS-1:0] begins(logic [16*COLUMNS-1:0] heights);
+    begins = '0;
+    for (int c = 1; c < COLUMNS; c++) begin
+      begins[16*c+:16] = begins[16*(c-1)+:16] + heights[16*(c-1)+:16];
     end
   endfunction
 
-  // Inversions that are left to the levels behind: of bits that stay as they are.
-  function automatic logic [BITS-1:0] left_over();
-    int most, height, left, from, to;
-    most      = highest(HEIGHTS);
+  // Heights behind a level, which counts h bits of a column by (h + 1) / 7 counters, and by a full
+  // adder if there is need of one and nowhere of a counter.
+  function automatic logic [16*COLUMNS-1:0] behind(logic [16*COLUMNS-1:0] heights, int most);
+    int height, counters, adders, twos, fours;
+    behind = '0;
+    twos   = 0;
+    fours  = 0;
+    for (int c = 0; c < COLUMNS; c++) begin
+      height   = int'(heights[16*c+:16]);
+      counters = (height + 1) / 7;
+      adders   = most < 6 && height > 3 ? 1 : 0;
+      height   = height - 7 * counters - 3 * adders;
+      behind[16*c+:16] = 16'(fours + twos + counters + adders + (height > 0 ? height : 0));
+      fours = c > 0 ? (int'(heights[16*(c>0?c-1:0)+:16]) + 1) / 7 : 0;
+      twos  = counters + adders;
+    end
+  endfunction
+
+  // Inversions of the bits that the level leaves as they are.
+  function automatic logic [BITS-1:0] left_over(
+    logic [16*COLUMNS-1:0] heights_behind, int most
+  );
+    int counters, adders, from, to, left;
     left_over = '0;
     from      = 0;
+    to        = 0;
     for (int c = 0; c < COLUMNS; c++) begin
-      height = int'(HEIGHTS[16*c+:16]);
-      left   = rest(height, most);
-      from   = from + height;
-      to     = offset(behind(HEIGHTS), c) + counters(height) + adders(height, most);
-      for (int i = 0; i < left; i++) left_over[to+i] = INVERT[from-left+i];
+      counters = (int'(HEIGHTS[16*c+:16]) + 1) / 7;
+      adders   = most < 6 && int'(HEIGHTS[16*c+:16]) > 3 ? 1 : 0;
+      left     = int'(HEIGHTS[16*c+:16]) - 7 * counters - 3 * adders;
+      from     = from + int'(HEIGHTS[16*c+:16]);
+      to       = to + int'(heights_behind[16*c+:16]);
+      for (int i = 1; i <= left; i++) left_over[to-i] = INVERT[from-i];
     end
   endfunction
 
-  function automatic int levels(logic [16*COLUMNS-1:0] heights);
+  // Levels in front of the adder; only where registers are spread over them.
+  function automatic int levels();
     logic [16*COLUMNS-1:0] now;
-    now    = heights;
+    int most;
+    now    = HEIGHTS;
+    most   = LATENCY > 0 ? highest(now) : 0;
     levels = 0;
-    while (highest(now) > 3) begin
-      now    = behind(now);
+    while (most > 3) begin
+      now    = behind(now, most);
+      most   = highest(now);
       levels = levels + 1;
     end
   endfunction
 
   localparam int MOST   = highest(HEIGHTS);
-  localparam int ALL    = LEVELS < 0 ? levels(HEIGHTS) : LEVELS;
+  localparam int ALL    = LEVELS < 0 ? levels() : LEVELS;
   localparam int SPREAD = LATENCY < ALL ? LATENCY : ALL;  // registers behind levels
 
   if (MOST <= 3) begin : gen_add
@@ -116,28 +110,32 @@ module bit_heap #(
     ternary_adder #(.COLUMNS(COLUMNS), .HEIGHTS(HEIGHTS), .INVERT(INVERT)) rows (.a, .y(sum));
     delay #(.WIDTH(COLUMNS), .CYCLES(LATENCY - SPREAD)) surplus (.clk, .x(sum), .y);
   end else begin : gen_level
-    localparam logic [16*COLUMNS-1:0] BEHIND = behind(HEIGHTS);
+    localparam logic [16*COLUMNS-1:0] BEHIND  = behind(HEIGHTS, MOST);
+    localparam logic [16*COLUMNS-1:0] BEGINS  = begins(HEIGHTS);
+    // Two columns more on either side, so that each has two neighbours.
+    localparam logic [16*COLUMNS+63:0] PADDED    = (16*COLUMNS+64)'({HEIGHTS, 32'd0});
+    localparam logic [16*COLUMNS+31:0] TO_BEGINS = (16*COLUMNS+32)'(begins(BEHIND));
     localparam int BITS_BEHIND = total(BEHIND);
-    // The k-th register is behind the first level of which k/(SPREAD + 1) of the tree are done.
+    // Register k is behind the first level that ends k of SPREAD + 1 equal parts of the tree.
     localparam int REGISTERS = (LEVEL + 1) * (SPREAD + 1) / (ALL + 1) -
                                LEVEL * (SPREAD + 1) / (ALL + 1);
 
     logic [BITS_BEHIND-1:0] made, kept;
 
+    // Behind a level a column holds fours, twos, ones, and last what was left as it is.
     for (genvar c = 0; c < COLUMNS; c++) begin : gen_column
-      localparam int HEIGHT   = int'(HEIGHTS[16*c+:16]);
-      localparam int COUNTERS = counters(HEIGHT);
-      localparam int ADDERS   = adders(HEIGHT, MOST);
-      localparam int REST     = rest(HEIGHT, MOST);
-      localparam int FROM     = offset(HEIGHTS, c);
-      localparam int TO       = offset(BEHIND, c);
-
-      // Where the carries to the next two columns go, -1 if they leave the result.
-      localparam int ABOVE   = c + 1 < COLUMNS ? int'(HEIGHTS[16*((c+1)%COLUMNS)+:16]) : 0;
-      localparam int FAR     = c + 2 < COLUMNS ? int'(HEIGHTS[16*((c+2)%COLUMNS)+:16]) : 0;
-      localparam int TO_NEXT = c + 1 < COLUMNS ? offset(BEHIND, c + 1) + own(ABOVE, MOST) : -1;
-      localparam int TO_FAR  = c + 2 < COLUMNS ?
-          offset(BEHIND, c + 2) + own(FAR, MOST) + counters(ABOVE) + adders(ABOVE, MOST) : -1;
+      localparam int HEIGHT   = int'(PADDED[16*(c+2)+:16]);
+      localparam int BELOW    = int'(PADDED[16*(c+1)+:16]);
+      localparam int FAR      = int'(PADDED[16*c+:16]);
+      localparam int COUNTERS = (HEIGHT + 1) / 7;
+      localparam int ADDERS   = MOST < 6 && HEIGHT > 3 ? 1 : 0;
+      localparam int REST     = HEIGHT - 7 * COUNTERS - 3 * ADDERS;
+      localparam int FOURS    = (BELOW + 1) / 7;  // from the column below into the next
+      localparam int ONES     = (FAR + 1) / 7 + FOURS + (MOST < 6 && BELOW > 3 ? 1 : 0);
+      localparam int FROM     = int'(BEGINS[16*c+:16]);
+      localparam int TO       = int'(TO_BEGINS[16*c+:16]) + ONES;
+      localparam int TO_TWOS  = int'(TO_BEGINS[16*(c+1)+:16]) + FOURS;
+      localparam int TO_FOURS = int'(TO_BEGINS[16*(c+2)+:16]);
 
       for (genvar i = 0; i < COUNTERS; i++) begin : gen_counter
         localparam int TAKEN = 7 * i + 7 > HEIGHT ? 6 : 7;
@@ -146,20 +144,22 @@ module bit_heap #(
           .a(7'(a[FROM+7*i+:TAKEN])), .y(count)
         );
         assign made[TO+i] = count[0];
-        if (TO_NEXT >= 0) begin : gen_next
-          assign made[TO_NEXT+i] = count[1];
+        if (c + 1 < COLUMNS) begin : gen_twos
+          assign made[TO_TWOS+i] = count[1];
         end
-        if (TO_FAR >= 0) begin : gen_far
-          assign made[TO_FAR+i] = count[2];
+        if (c + 2 < COLUMNS) begin : gen_fours
+          assign made[TO_FOURS+i] = count[2];
         end
       end
 
       if (ADDERS > 0) begin : gen_adder
         logic sum, carry;
-        full_adder #(.INVERT(INVERT[FROM+7*COUNTERS+:3])) adder (.a(a[FROM+7*COUNTERS+:3]), .sum, .carry);
+        full_adder #(.INVERT(INVERT[FROM+7*COUNTERS+:3])) adder (
+          .a(a[FROM+7*COUNTERS+:3]), .sum, .carry
+        );
         assign made[TO+COUNTERS] = sum;
-        if (TO_NEXT >= 0) begin : gen_next
-          assign made[TO_NEXT+COUNTERS] = carry;
+        if (c + 1 < COLUMNS) begin : gen_twos
+          assign made[TO_TWOS+COUNTERS] = carry;
         end
       end
 
@@ -171,8 +171,8 @@ module bit_heap #(
     delay #(.WIDTH(BITS_BEHIND), .CYCLES(REGISTERS)) pipeline (.clk, .x(made), .y(kept));
 
     bit_heap #(
-      .COLUMNS(COLUMNS), .HEIGHTS(BEHIND), .INVERT(BITS_BEHIND'(left_over())), .LATENCY(LATENCY),
-      .LEVEL(LEVEL + 1), .LEVELS(ALL)
+      .COLUMNS(COLUMNS), .HEIGHTS(BEHIND), .INVERT(BITS_BEHIND'(left_over(BEHIND, MOST))),
+      .LATENCY(LATENCY), .LEVEL(LEVEL + 1), .LEVELS(ALL)
     ) behind_level (.clk, .a(kept), .y);
   end
 

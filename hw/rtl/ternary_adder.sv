@@ -13,17 +13,27 @@
 module ternary_adder #(
   parameter  int COLUMNS = 4,                                   // bits of y, >= 1
   parameter  logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd3}},
-  localparam int BITS    = offset(COLUMNS),
+  localparam int BITS    = total(),
   parameter  logic [BITS-1:0] INVERT = '0                       // bits of a to be inverted
 ) (
   input  logic [BITS-1:0]    a,
   output logic [COLUMNS-1:0] y
 );
 
-  function automatic int offset(int column);
-    offset = 0;
-    for (int c = 0; c < COLUMNS; c++) if (c < column) offset = offset + int'(HEIGHTS[16*c+:16]);
+  function automatic int total();
+    total = 0;
+    for (int c = 0; c < COLUMNS; c++) total = total + int'(HEIGHTS[16*c+:16]);
   endfunction
+
+  // Where each column begins.
+  function automatic logic [16*COLUMNS-1:0] begins();
+    begins = '0;
+    for (int c = 1; c < COLUMNS; c++) begin
+      begins[16*c+:16] = begins[16*(c-1)+:16] + HEIGHTS[16*(c-1)+:16];
+    end
+  endfunction
+
+  localparam logic [16*COLUMNS-1:0] BEGINS = begins();
 
   logic [BITS-1:0]    bits;
   logic [COLUMNS-1:0] row_0, row_1, row_2;
@@ -32,7 +42,7 @@ module ternary_adder #(
 
   for (genvar c = 0; c < COLUMNS; c++) begin : gen_column
     localparam int HEIGHT = int'(HEIGHTS[16*c+:16]);
-    localparam int FROM   = offset(c);
+    localparam int FROM   = int'(BEGINS[16*c+:16]);
 
     if (HEIGHT > 3) begin : gen_check
       $error("ternary_adder: HEIGHTS[%0d]=%0d must be <= 3 (%m)", c, HEIGHT);

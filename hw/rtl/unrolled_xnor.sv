@@ -55,18 +55,18 @@ module unrolled_xnor #(
     end
   end
 
+  // Bits of a neuron's heap that are complements: those of a group, or a synapse in no group.
+  function automatic logic [BITS-1:0] complements(logic [MW-1:0] w);
+    for (int g = 0; g < GROUPS; g++) begin
+      complements[g]           = !w[g*GROUP+GROUP-1];
+      complements[GROUPS+REST+g] = !w[g*GROUP+GROUP-1];
+      if (COUNT_W > 2) complements[(COUNT_W-1)*GROUPS+REST+g] = !w[g*GROUP+GROUP-1];
+    end
+    for (int i = 0; i < REST; i++) complements[GROUPS+i] = !w[GROUPS*GROUP+i];
+  endfunction
+
   for (genvar n = 0; n < MH; n++) begin : gen_neuron
     localparam logic [MW-1:0] W = WEIGHTS[n*MW+:MW];
-
-    // Bits of the heap whose complement is taken: all of a group, or a synapse in no group.
-    function automatic logic [BITS-1:0] complements();
-      for (int g = 0; g < GROUPS; g++) begin
-        for (int b = 0; b < COUNT_W; b++) begin
-          complements[b*GROUPS+(b==0?0:REST)+g] = !W[g*GROUP+GROUP-1];
-        end
-      end
-      for (int i = 0; i < REST; i++) complements[GROUPS+i] = !W[GROUPS*GROUP+i];
-    endfunction
 
     logic [BITS-1:0] bits;
     for (genvar g = 0; g < GROUPS; g++) begin : gen_group
@@ -84,7 +84,7 @@ module unrolled_xnor #(
     bit_heap #(
       .COLUMNS(SUM_W),
       .HEIGHTS((16 * SUM_W)'({COUNT_W > 2 ? 16'(GROUPS) : 16'd0, 16'(GROUPS), 16'(GROUPS + REST)})),
-      .INVERT(complements()), .LATENCY(LATENCY)
+      .INVERT(complements(W)), .LATENCY(LATENCY)
     ) heap (.clk, .a(bits), .y(y[n*SUM_W+:SUM_W]));
   end
 

@@ -23,58 +23,74 @@ module counter_7_3 #(
   output logic [2:0] y
 );
 
-  // The start of the chain cannot be inverted: a bit that need not be, if there is one.
-  function automatic int start();
-    start = 6;
-    for (int i = 0; i < 7; i++) if (!INVERT[i]) start = i;
-  endfunction
-
-  localparam int START = start();
-
-  // The six other bits.
-  function automatic logic [5:0] others(logic [6:0] of);
-    for (int i = 0; i < 6; i++) others[i] = of[i<START ? i : i+1];
-  endfunction
-
-  localparam logic [5:0] SIX = others(INVERT);
-
-  // O6: parity of six bits; O5: the sixth bit as it is where that parity is 0.
-  function automatic logic [63:0] low_init();
-    low_init = '0;
-    for (int i = 0; i < 64; i++) low_init[i] = ^(6'(i) ^ SIX);
-  endfunction
-
-  // O6: two or three of five bits; O5: four or five.
-  function automatic logic [63:0] high_init();
-    int count;
-    high_init = '0;
-    for (int i = 0; i < 32; i++) begin
-      count = 0;
-      for (int b = 0; b < 5; b++) if (1'(i >> b) != SIX[b]) count = count + 1;
-      high_init[i]    = count >= 4;
-      high_init[32+i] = count == 2 || count == 3;
+  // Bits 5 and 6 below have no inversion of their own: inverted bits come first.
+  function automatic logic [20:0] order();
+    int at;
+    order = '0;
+    at    = 0;
+    for (int i = 0; i < 7; i++) begin
+      if (INVERT[i]) begin
+        order[3*at+:3] = 3'(i);
+        at = at + 1;
+      end
+    end
+    for (int i = 0; i < 7; i++) begin
+      if (!INVERT[i]) begin
+        order[3*at+:3] = 3'(i);
+        at = at + 1;
+      end
     end
   endfunction
 
-  logic [5:0] x;
+  localparam logic [20:0] ORDER = order();
+
+  function automatic logic [6:0] ordered(logic [6:0] bits);
+    for (int i = 0; i < 7; i++) ordered[i] = bits[ORDER[3*i+:3]];
+  endfunction
+
+  localparam logic [6:0] FLIP = ordered(INVERT);
+
+  // O6: parity of six bits; O5: the sixth bit as it is where that parity is 0.
+  localparam logic [63:0] LOW = 64'h69969669_96696996 ^ {64{^FLIP[5:0]}};
+
+  // O6: two or three of five bits; O5: four or five. An inverted input swaps the halves of the table
+  // that it selects.
+  localparam logic [63:0] BITS_0 = {32{2'b01}};
+  localparam logic [63:0] BITS_1 = {16{4'h3}};
+  localparam logic [63:0] BITS_2 = {8{8'h0f}};
+  localparam logic [63:0] BITS_3 = {4{16'h00ff}};
+  localparam logic [63:0] BITS_4 = {2{32'h0000ffff}};
+  localparam logic [63:0] HIGH_0 = 64'h177E7EE8_E8808000;
+  localparam logic [63:0] HIGH_1 =
+      FLIP[0] ? ((HIGH_0 & BITS_0) << 1) | ((HIGH_0 >> 1) & BITS_0) : HIGH_0;
+  localparam logic [63:0] HIGH_2 =
+      FLIP[1] ? ((HIGH_1 & BITS_1) << 2) | ((HIGH_1 >> 2) & BITS_1) : HIGH_1;
+  localparam logic [63:0] HIGH_3 =
+      FLIP[2] ? ((HIGH_2 & BITS_2) << 4) | ((HIGH_2 >> 4) & BITS_2) : HIGH_2;
+  localparam logic [63:0] HIGH_4 =
+      FLIP[3] ? ((HIGH_3 & BITS_3) << 8) | ((HIGH_3 >> 8) & BITS_3) : HIGH_3;
+  localparam logic [63:0] HIGH =
+      FLIP[4] ? ((HIGH_4 & BITS_4) << 16) | ((HIGH_4 >> 16) & BITS_4) : HIGH_4;
+
+  logic [6:0] x;
   logic       parity, sixth, is_one, is_two;
   /* verilator lint_off UNUSEDSIGNAL */ // what the upper half of the chain makes
   logic [3:0] sum, carries;
   /* verilator lint_on UNUSEDSIGNAL */
 
-  assign x = others(a);
+  assign x = ordered(a);
 
-  LUT6_2 #(.INIT(low_init())) low (
+  LUT6_2 #(.INIT(LOW)) low (
     .I0(x[0]), .I1(x[1]), .I2(x[2]), .I3(x[3]), .I4(x[4]), .I5(x[5]), .O6(parity), .O5(sixth)
   );
 
-  LUT6_2 #(.INIT(high_init())) high (
+  LUT6_2 #(.INIT(HIGH)) high (
     .I0(x[0]), .I1(x[1]), .I2(x[2]), .I3(x[3]), .I4(x[4]), .I5(1'b1), .O6(is_one), .O5(is_two)
   );
 
   CARRY4 chain (
-    .CI(1'b0), .CYINIT(a[START] ^ INVERT[START]),
-    .S({2'b00, is_one, parity}), .DI({2'b00, is_two, sixth}),
+    .CI(1'b0), .CYINIT(x[6] ^ FLIP[6]),
+    .S({2'b00, is_one, parity}), .DI({2'b00, is_two, sixth ^ FLIP[5]}),
     .O(sum), .CO(carries)
   );
 

@@ -17,17 +17,27 @@
 module ternary_adder #(
   parameter  int COLUMNS = 4,                                   // bits of y, >= 1
   parameter  logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd3}},
-  localparam int BITS    = offset(COLUMNS),
+  localparam int BITS    = total(),
   parameter  logic [BITS-1:0] INVERT = '0                       // bits of a to be inverted
 ) (
   input  logic [BITS-1:0]    a,
   output logic [COLUMNS-1:0] y
 );
 
-  function automatic int offset(int column);
-    offset = 0;
-    for (int c = 0; c < COLUMNS; c++) if (c < column) offset = offset + int'(HEIGHTS[16*c+:16]);
+  function automatic int total();
+    total = 0;
+    for (int c = 0; c < COLUMNS; c++) total = total + int'(HEIGHTS[16*c+:16]);
   endfunction
+
+  // Where each column begins.
+  function automatic logic [16*COLUMNS-1:0] begins();
+    begins = '0;
+    for (int c = 1; c < COLUMNS; c++) begin
+      begins[16*c+:16] = begins[16*(c-1)+:16] + HEIGHTS[16*(c-1)+:16];
+    end
+  endfunction
+
+  localparam logic [16*COLUMNS-1:0] BEGINS = begins();
 
   // The lowest column with more than one bit.
   function automatic int start();
@@ -35,11 +45,11 @@ module ternary_adder #(
     for (int c = COLUMNS - 1; c >= 0; c--) if (HEIGHTS[16*c+:16] > 16'd1) start = c;
   endfunction
 
-  // Whether a column has a full adder.
-  function automatic int has_adder(int column);
-    has_adder = 0;
+  // Whether the columns have full adders.
+  function automatic logic [COLUMNS-1:0] adders();
+    adders = '0;
     for (int c = 0; c < COLUMNS; c++) begin
-      if (c <= column) has_adder = int'(HEIGHTS[16*c+:16]) + has_adder > 2 ? 1 : 0;
+      adders[c] = HEIGHTS[16*c+:16] + 16'(c > 0 ? adders[c>0?c-1:0] : 1'b0) > 16'd2;
     end
   endfunction
 
@@ -55,12 +65,13 @@ module ternary_adder #(
   endfunction
 
   localparam int START = start();
+  localparam logic [COLUMNS-1:0] ADDERS = adders();
   localparam int TOP   = COLUMNS - START;       // columns of the chain
   localparam int QUADS = (TOP + 3) / 4;
 
   for (genvar c = 0; c < START; c++) begin : gen_single
     if (HEIGHTS[16*c+:16] > 0) begin : gen_bit
-      assign y[c] = a[offset(c)] ^ INVERT[offset(c)];
+      assign y[c] = a[BEGINS[16*c+:16]] ^ INVERT[BEGINS[16*c+:16]];
     end else begin : gen_none
       assign y[c] = 1'b0;
     end
@@ -77,12 +88,11 @@ module ternary_adder #(
 
     for (genvar i = 0; i < TOP; i++) begin : gen_column
       localparam int HEIGHT = int'(HEIGHTS[16*(START+i)+:16]);
-      localparam int FROM   = offset(START + i);
-      localparam int BEFORE = i > 0 ? has_adder(START + i - 1) : 0;
-      localparam int AFTER  = has_adder(START + i);
+      localparam int FROM   = int'(BEGINS[16*(START+i)+:16]);
 
+      localparam logic HAS_SPARE = i > 0 && ADDERS[START+i-(i>0?1:0)];  // from the column before
       logic first;
-      if (AFTER != 0) begin : gen_adder
+      if (ADDERS[START+i]) begin : gen_adder
         logic [2:0] bits;
         assign bits  = 3'(a[FROM+:HEIGHT]);
         assign first = 1'b0;
@@ -92,7 +102,7 @@ module ternary_adder #(
         );
       end else begin : gen_sum
         if (HEIGHT > 0) begin : gen_bits
-          assign first      = a[FROM] ^ INVERT[FROM];
+          assign first      = HAS_SPARE ? 1'b0 : a[FROM] ^ INVERT[FROM];
           assign differs[i] = ^(a[FROM+:HEIGHT] ^ INVERT[FROM+:HEIGHT]) ^ spare[i];
         end else begin : gen_none
           assign first      = 1'b0;
@@ -100,7 +110,7 @@ module ternary_adder #(
         end
         assign spare[i+1] = 1'b0;
       end
-      assign either[i] = BEFORE != 0 ? spare[i] : first;
+      assign either[i] = first | spare[i];  // never both
     end
 
     if (4 * QUADS > TOP) begin : gen_unused
