@@ -16,9 +16,11 @@
 // have its own counter_7_3, full_adder and ternary_adder; the tree is the same for all.
 module bit_heap #(
   parameter  int COLUMNS = 4,                                  // bits of y, >= 1
+  /* verilator lint_off WIDTHEXPAND */ // it takes the widths of the defaults
   parameter  logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd4}},
   localparam int BITS    = total(HEIGHTS),
   parameter  logic [BITS-1:0] INVERT = '0,                     // bits of a to be inverted
+  /* verilator lint_on WIDTHEXPAND */
   parameter  int LATENCY = 0,                                  // cycles, >= 0
   parameter  int LEVEL   = 0,                                  // levels before this one
   parameter  int LEVELS  = -1                                  // of the tree; -1: not yet counted
@@ -117,8 +119,8 @@ module bit_heap #(
     localparam logic [16*COLUMNS+31:0] TO_BEGINS = (16*COLUMNS+32)'(begins(BEHIND));
     localparam int BITS_BEHIND = total(BEHIND);
     // Register k is behind the first level that ends k of SPREAD + 1 equal parts of the tree.
-    localparam int REGISTERS = (LEVEL + 1) * (SPREAD + 1) / (ALL + 1) -
-                               LEVEL * (SPREAD + 1) / (ALL + 1);
+    localparam int REGISTERS = SPREAD == 0 ? 0 :
+        (LEVEL + 1) * (SPREAD + 1) / (ALL + 1) - LEVEL * (SPREAD + 1) / (ALL + 1);
 
     logic [BITS_BEHIND-1:0] made, kept;
 
@@ -139,7 +141,9 @@ module bit_heap #(
 
       for (genvar i = 0; i < COUNTERS; i++) begin : gen_counter
         localparam int TAKEN = 7 * i + 7 > HEIGHT ? 6 : 7;
+        /* verilator lint_off UNUSEDSIGNAL */ // beyond the result
         logic [2:0] count;
+        /* verilator lint_on UNUSEDSIGNAL */
         counter_7_3 #(.INVERT(7'(INVERT[FROM+7*i+:TAKEN]))) counter (
           .a(7'(a[FROM+7*i+:TAKEN])), .y(count)
         );
@@ -153,7 +157,9 @@ module bit_heap #(
       end
 
       if (ADDERS > 0) begin : gen_adder
+        /* verilator lint_off UNUSEDSIGNAL */ // beyond the result
         logic sum, carry;
+        /* verilator lint_on UNUSEDSIGNAL */
         full_adder #(.INVERT(INVERT[FROM+7*COUNTERS+:3])) adder (
           .a(a[FROM+7*COUNTERS+:3]), .sum, .carry
         );

@@ -32,7 +32,7 @@ module dot_xnor #(
 
   for (genvar n = 0; n < PE; n++) begin : gen_neuron
     logic [SUM_BITS-1:0] count;
-    popcount #(.N(SIMD)) agreeing (.a(~(lanes ^ w[n*SIMD+:SIMD])), .y(count));
+    popcount_xnor #(.N(SIMD)) agreeing (.clk, .x(lanes), .w(w[n*SIMD+:SIMD]), .y(count));
     always_ff @(posedge clk) y[n*SUM_BITS+:SUM_BITS] <= count;
   end
 

@@ -12,9 +12,11 @@
 // Reset      none
 module ternary_adder #(
   parameter  int COLUMNS = 4,                                   // bits of y, >= 1
+  /* verilator lint_off WIDTHEXPAND */ // it takes the widths of the defaults
   parameter  logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd3}},
   localparam int BITS    = total(),
   parameter  logic [BITS-1:0] INVERT = '0                       // bits of a to be inverted
+  /* verilator lint_on WIDTHEXPAND */
 ) (
   input  logic [BITS-1:0]    a,
   output logic [COLUMNS-1:0] y

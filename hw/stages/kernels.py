@@ -14,6 +14,7 @@ from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, signed, smallest_for, unsigned
 from ..errors import DatatypeError
+from ..heap import POPCOUNT_SOURCES, popcount
 
 
 class Kernel(ABC):
@@ -84,7 +85,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("popcount",)
+    sources = ("popcount_xnor", *POPCOUNT_SOURCES)
 
     def weight_dtype(self, weights: IntArray) -> DataType:
         """BIPOLAR."""
@@ -117,7 +118,7 @@ class Xnor(Kernel):
         """Two LUTs for the XNORs of each full adder: one XNOR fits into the LUT of its sum."""
         xnors = Cost(lut=simd if simd < 3 else math.ceil(2 * simd / 3))
         sums = cost.register(simd.bit_length())
-        return cost.register(simd) + (xnors + cost.popcount(simd) + sums).times(pe)
+        return cost.register(simd) + (xnors + popcount(simd).cost + sums).times(pe)
 
 
 class Signed(Kernel):

@@ -190,8 +190,14 @@ MUTANTS = [
         "is_reading ? s_axis_tdata : vector[sf]",
         "s_axis_tdata",
     ),
-    Mutant("carry_lost", "matvec", "popcount", "(SUM_W'(twos) << 1)", "SUM_W'(twos)"),
-    Mutant("xor_for_xnor", "matvec", "dot_xnor", "~(lanes ^ w", "(lanes ^ w"),
+    Mutant("carry_lost", "matvec", "counter_7_3", ".carry(y[2])", ".carry()"),
+    Mutant("minority", "matvec", "full_adder", "| (bits[2] & (bits[0]", "^ (bits[2] & (bits[0]"),
+    Mutant("twos_as_ones", "matvec", "bit_heap", "= count[1];", "= count[0];"),
+    Mutant("two_rows", "matvec", "ternary_adder", "row_0 + row_1 + row_2", "row_0 + row_1"),
+    Mutant(
+        "adder_too_early", "matvec", "bit_heap", "(MOST < 6 && BELOW > 3", "(MOST < 7 && BELOW > 3"
+    ),
+    Mutant("xor_for_xnor", "matvec", "popcount_xnor", "~(x ^ w)", "x ^ w"),
     Mutant(
         "subtraction_without_one",
         "matvec",

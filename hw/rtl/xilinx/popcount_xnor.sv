@@ -48,14 +48,14 @@ module popcount_xnor #(
     logic [ONES-1:0]  ones;
 
     for (genvar i = 0; i < PAIRS; i++) begin : gen_pair
-      logic before;
+      logic carried;
       if (i % LENGTH == 0) begin : gen_first
-        assign before = 1'b0;
+        assign carried = 1'b0;
       end else begin : gen_next
-        assign before = sums[i-1];
+        assign carried = sums[i-1];
       end
       LUT6_2 #(.INIT(adder_init())) adder (
-        .I0(x[2*i]), .I1(x[2*i+1]), .I2(w[2*i]), .I3(w[2*i+1]), .I4(before), .I5(1'b1),
+        .I0(x[2*i]), .I1(x[2*i+1]), .I2(w[2*i]), .I3(w[2*i+1]), .I4(carried), .I5(1'b1),
         .O6(sums[i]), .O5(carries[i])
       );
       if (i % LENGTH == LENGTH - 1 || i == PAIRS - 1) begin : gen_last

@@ -16,9 +16,11 @@
 // Columns of one bit below all others pass by.
 module ternary_adder #(
   parameter  int COLUMNS = 4,                                   // bits of y, >= 1
+  /* verilator lint_off WIDTHEXPAND */ // it takes the widths of the defaults
   parameter  logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd3}},
   localparam int BITS    = total(),
   parameter  logic [BITS-1:0] INVERT = '0                       // bits of a to be inverted
+  /* verilator lint_on WIDTHEXPAND */
 ) (
   input  logic [BITS-1:0]    a,
   output logic [COLUMNS-1:0] y
@@ -64,23 +66,27 @@ module ternary_adder #(
     end
   endfunction
 
-  localparam int START = start();
   localparam logic [COLUMNS-1:0] ADDERS = adders();
-  localparam int TOP   = COLUMNS - START;       // columns of the chain
+  localparam int START = start();
+  localparam int TOP   = COLUMNS - START;  // columns of the chain
   localparam int QUADS = (TOP + 3) / 4;
 
   for (genvar c = 0; c < START; c++) begin : gen_single
     if (HEIGHTS[16*c+:16] > 0) begin : gen_bit
-      assign y[c] = a[BEGINS[16*c+:16]] ^ INVERT[BEGINS[16*c+:16]];
+      localparam int FROM = int'(BEGINS[16*c+:16]);
+      assign y[c] = a[FROM] ^ INVERT[FROM];
     end else begin : gen_none
       assign y[c] = 1'b0;
     end
   end
 
   if (TOP > 0) begin : gen_chain
-    logic [4*QUADS-1:0] differs, either, sum;
-    logic [QUADS:0]     carry;  // of the chain
+    logic [4*QUADS-1:0] differs, either;
+    /* verilator lint_off UNUSEDSIGNAL */ // beyond the result
+    logic [4*QUADS-1:0] sum;
+    logic [4*QUADS:0]   carry;  // of the chain
     logic [TOP:0]       spare;  // of the full adders
+    /* verilator lint_on UNUSEDSIGNAL */
 
     assign carry[0] = 1'b0;
     assign spare[0] = 1'b0;
@@ -90,8 +96,7 @@ module ternary_adder #(
       localparam int HEIGHT = int'(HEIGHTS[16*(START+i)+:16]);
       localparam int FROM   = int'(BEGINS[16*(START+i)+:16]);
 
-      localparam logic HAS_SPARE = i > 0 && ADDERS[START+i-(i>0?1:0)];  // from the column before
-      logic first;
+      logic first;  // a bit to propagate or generate, where no full adder gives one
       if (ADDERS[START+i]) begin : gen_adder
         logic [2:0] bits;
         assign bits  = 3'(a[FROM+:HEIGHT]);
@@ -102,7 +107,7 @@ module ternary_adder #(
         );
       end else begin : gen_sum
         if (HEIGHT > 0) begin : gen_bits
-          assign first      = HAS_SPARE ? 1'b0 : a[FROM] ^ INVERT[FROM];
+          assign first      = i > 0 && ADDERS[START+i-(i>0?1:0)] ? 1'b0 : a[FROM] ^ INVERT[FROM];
           assign differs[i] = ^(a[FROM+:HEIGHT] ^ INVERT[FROM+:HEIGHT]) ^ spare[i];
         end else begin : gen_none
           assign first      = 1'b0;
@@ -110,7 +115,7 @@ module ternary_adder #(
         end
         assign spare[i+1] = 1'b0;
       end
-      assign either[i] = first | spare[i];  // never both
+      assign either[i] = first | spare[i];
     end
 
     if (4 * QUADS > TOP) begin : gen_unused
@@ -119,12 +124,10 @@ module ternary_adder #(
     end
 
     for (genvar q = 0; q < QUADS; q++) begin : gen_quad
-      logic [3:0] out;
       CARRY4 chain (
-        .CI(carry[q]), .CYINIT(1'b0), .S(differs[4*q+:4]), .DI(either[4*q+:4]),
-        .O(sum[4*q+:4]), .CO(out)
+        .CI(carry[4*q]), .CYINIT(1'b0), .S(differs[4*q+:4]), .DI(either[4*q+:4]),
+        .O(sum[4*q+:4]), .CO(carry[4*q+1+:4])
       );
-      assign carry[q+1] = out[3];
     end
   end
 
