@@ -15,15 +15,15 @@
 // adders bring those above three down. Three rows are left for one adder. Each family of FPGAs may
 // have its own counter_7_3, full_adder and ternary_adder; the tree is the same for all.
 module bit_heap #(
-  parameter  int COLUMNS = 4,                                  // bits of y, >= 1
+  parameter int COLUMNS  = 4,                                  // bits of y, >= 1
   /* verilator lint_off WIDTHEXPAND */ // it takes the widths of the defaults
-  parameter  logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd4}},
-  localparam int BITS    = total(HEIGHTS),
-  parameter  logic [BITS-1:0] INVERT = '0,                     // bits of a to be inverted
+  parameter logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd4}},
+  parameter int BITS     = 4 * COLUMNS,                        // sum of HEIGHTS
+  parameter logic [BITS-1:0] INVERT = '0,                      // bits of a to be inverted
   /* verilator lint_on WIDTHEXPAND */
-  parameter  int LATENCY = 0,                                  // cycles, >= 0
-  parameter  int LEVEL   = 0,                                  // levels before this one
-  parameter  int LEVELS  = -1                                  // of the tree; -1: not yet counted
+  parameter int LATENCY  = 0,                                  // cycles, >= 0
+  parameter int LEVEL    = 0,                                  // levels before this one
+  parameter int LEVELS   = -1                                  // of the tree; -1: not yet counted
 ) (
   /* verilator lint_off UNUSEDSIGNAL */ // without a register there is no clock
   input  logic               clk,
@@ -103,13 +103,19 @@ module bit_heap #(
     end
   endfunction
 
+  if (total(HEIGHTS) != BITS) begin : gen_check
+    $error("bit_heap: BITS=%0d must be the sum of HEIGHTS, %0d (%m)", BITS, total(HEIGHTS));
+  end
+
   localparam int MOST   = highest(HEIGHTS);
   localparam int ALL    = LEVELS < 0 ? levels() : LEVELS;
   localparam int SPREAD = LATENCY < ALL ? LATENCY : ALL;  // registers behind levels
 
   if (MOST <= 3) begin : gen_add
     logic [COLUMNS-1:0] sum;
-    ternary_adder #(.COLUMNS(COLUMNS), .HEIGHTS(HEIGHTS), .INVERT(INVERT)) rows (.a, .y(sum));
+    ternary_adder #(
+      .COLUMNS(COLUMNS), .HEIGHTS(HEIGHTS), .BITS(BITS), .INVERT(INVERT)
+    ) rows (.a, .y(sum));
     delay #(.WIDTH(COLUMNS), .CYCLES(LATENCY - SPREAD)) surplus (.clk, .x(sum), .y);
   end else begin : gen_level
     localparam logic [16*COLUMNS-1:0] BEHIND  = behind(HEIGHTS, MOST);
@@ -177,8 +183,9 @@ module bit_heap #(
     delay #(.WIDTH(BITS_BEHIND), .CYCLES(REGISTERS)) pipeline (.clk, .x(made), .y(kept));
 
     bit_heap #(
-      .COLUMNS(COLUMNS), .HEIGHTS(BEHIND), .INVERT(BITS_BEHIND'(left_over(BEHIND, MOST))),
-      .LATENCY(LATENCY), .LEVEL(LEVEL + 1), .LEVELS(ALL)
+      .COLUMNS(COLUMNS), .HEIGHTS(BEHIND), .BITS(BITS_BEHIND),
+      .INVERT(BITS_BEHIND'(left_over(BEHIND, MOST))), .LATENCY(LATENCY), .LEVEL(LEVEL + 1),
+      .LEVELS(ALL)
     ) behind_level (.clk, .a(kept), .y);
   end
 

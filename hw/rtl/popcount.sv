@@ -26,6 +26,8 @@ module popcount #(
     $error("popcount: N=%0d must be >= 1 (%m)", N);
   end
 
-  bit_heap #(.COLUMNS(SUM_W), .HEIGHTS((16 * SUM_W)'(N)), .LATENCY(LATENCY)) heap (.clk, .a, .y);
+  bit_heap #(
+    .COLUMNS(SUM_W), .HEIGHTS((16 * SUM_W)'(N)), .BITS(N), .LATENCY(LATENCY)
+  ) heap (.clk, .a, .y);
 
 endmodule

@@ -84,7 +84,7 @@ module unrolled_xnor #(
     bit_heap #(
       .COLUMNS(SUM_W),
       .HEIGHTS((16 * SUM_W)'({COUNT_W > 2 ? 16'(GROUPS) : 16'd0, 16'(GROUPS), 16'(GROUPS + REST)})),
-      .INVERT(complements(W)), .LATENCY(LATENCY)
+      .BITS(BITS), .INVERT(complements(W)), .LATENCY(LATENCY)
     ) heap (.clk, .a(bits), .y(y[n*SUM_W+:SUM_W]));
   end
 

@@ -105,7 +105,7 @@ def test_ternary_adders_equal_their_twins(tmp_path):
             continue
         lines.append(
             f"  ternary_adder #(.COLUMNS({len(heights)}), .HEIGHTS({packed(heights)}), "
-            f".INVERT({bits}'d{rng.integers(0, 1 << bits)})) rows_{index} "
+            f".BITS({bits}), .INVERT({bits}'d{rng.integers(0, 1 << bits)})) rows_{index} "
             f"(.a(a[{bits - 1}:0]), .y(y[{at}+:{len(heights)}]));\n"
         )
         at += len(heights)

@@ -19,12 +19,13 @@ module CARRY4 (
   output logic [3:0] CO
 );
 
-  logic [3:0] into;
-
-  assign into = {CO[2:0], CI | CYINIT};
-  assign O      = S ^ into;
-  for (genvar i = 0; i < 4; i++) begin : gen_position
-    assign CO[i] = S[i] ? into[i] : DI[i];
+  always_comb begin
+    automatic logic carry = CI | CYINIT;
+    for (int i = 0; i < 4; i++) begin
+      O[i]  = S[i] ^ carry;
+      carry = S[i] ? carry : DI[i];
+      CO[i] = carry;
+    end
   end
 
 endmodule

@@ -67,7 +67,8 @@ module popcount_xnor #(
     end
 
     bit_heap #(
-      .COLUMNS(SUM_W), .HEIGHTS((16 * SUM_W)'({16'(PAIRS), 16'(ONES)})), .LATENCY(LATENCY)
+      .COLUMNS(SUM_W), .HEIGHTS((16 * SUM_W)'({16'(PAIRS), 16'(ONES)})), .BITS(PAIRS + ONES),
+      .LATENCY(LATENCY)
     ) heap (.clk, .a({carries, ones}), .y);
   end
 

@@ -15,21 +15,16 @@
 // full adder of its own: O5 is its carry, O6 its sum with that carry before, which the chain adds.
 // Columns of one bit below all others pass by.
 module ternary_adder #(
-  parameter  int COLUMNS = 4,                                   // bits of y, >= 1
+  parameter int COLUMNS = 4,                                   // bits of y, >= 1
   /* verilator lint_off WIDTHEXPAND */ // it takes the widths of the defaults
-  parameter  logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd3}},
-  localparam int BITS    = total(),
-  parameter  logic [BITS-1:0] INVERT = '0                       // bits of a to be inverted
+  parameter logic [16*COLUMNS-1:0] HEIGHTS = {COLUMNS{16'd3}},
+  parameter int BITS    = 3 * COLUMNS,                         // sum of HEIGHTS
+  parameter logic [BITS-1:0] INVERT = '0                       // bits of a to be inverted
   /* verilator lint_on WIDTHEXPAND */
 ) (
   input  logic [BITS-1:0]    a,
   output logic [COLUMNS-1:0] y
 );
-
-  function automatic int total();
-    total = 0;
-    for (int c = 0; c < COLUMNS; c++) total = total + int'(HEIGHTS[16*c+:16]);
-  endfunction
 
   // Where each column begins.
   function automatic logic [16*COLUMNS-1:0] begins();
