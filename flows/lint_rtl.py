@@ -51,7 +51,7 @@ def lint(source: Path, *libraries: Path) -> list[str]:
 
 
 def libraries_of(source: Path) -> tuple[Path, ...]:
-    """Return where the modules are that a module of ``hw/rtl`` or of a family there instantiates."""
+    """Return the folders of what a module of ``hw/rtl``, or of a family there, instantiates."""
     family = source.parent
     if family.name not in FAMILIES:
         return (family,)

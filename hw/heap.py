@@ -50,7 +50,7 @@ class Heap:
 
     @property
     def xilinx_luts(self) -> int:
-        """LUTs of AMD 7-series: two for a counter, one for a full adder or a column of the adder."""
+        """LUTs of AMD 7-series: two for a counter, one for a full adder or column of the adder."""
         luts = 2 * (self.counters + self.small_counters) + self.adders
         carry = False
         for bits in self.rows:
