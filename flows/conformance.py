@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..hw.dtypes import IntArray
-from ..hw.emit import RTL_FOLDER, SOURCES_FILE, emit
+from ..hw.emit import FAMILIES, RTL_FOLDER, SOURCES_FILE, emit
 from ..hw.graph import Dataflow, Stage, StreamType
 from ..hw.sim import simulate
 from ..hw.stages import STAGES
@@ -112,7 +112,7 @@ def check(
 
 def _add_primitives(family: str, folder: Path) -> None:
     """Copy the models of a family's primitives and list them as sources."""
-    models = sorted((HARNESS_FOLDER / family).glob("*.sv"))
+    models = sorted((HARNESS_FOLDER / FAMILIES[family]).glob("*.sv"))
     for model in models:
         shutil.copyfile(model, folder / model.name)
     with (folder / SOURCES_FILE).open("a") as sources:

@@ -53,7 +53,7 @@ def lint(source: Path, *libraries: Path) -> list[str]:
 def libraries_of(source: Path) -> tuple[Path, ...]:
     """Return the folders of what a module of ``hw/rtl``, or of a family there, instantiates."""
     family = source.parent
-    if family.name not in FAMILIES:
+    if family.name not in FAMILIES.values():
         return (family,)
     return family, family.parent, HARNESS_FOLDER / family.name
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from .errors import GraphError
 from .graph import Dataflow, Stage, port_names
@@ -17,8 +18,8 @@ from .packing import hex_lines
 
 RTL_FOLDER = Path(__file__).parent / "rtl"
 
-# Families of FPGAs with modules of their own, in folders of RTL_FOLDER of these names.
-FAMILIES = ("xilinx",)
+# Families of FPGAs with modules of their own, and the folders of RTL_FOLDER that hold them.
+FAMILIES = MappingProxyType({"gowin": "carry", "ice40": "carry", "xilinx": "xilinx"})
 SOURCES_FILE = "sources.f"
 
 
@@ -90,7 +91,7 @@ def source_file(name: str, family: str | None = None, rtl_folder: Path = RTL_FOL
         return rtl_folder / name
     if family not in FAMILIES:
         raise GraphError(f"family {family!r} is none of {', '.join(FAMILIES)}; None is portable")
-    twin = rtl_folder / family / name
+    twin = rtl_folder / FAMILIES[family] / name
     return twin if twin.is_file() else rtl_folder / name
 
 

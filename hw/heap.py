@@ -15,7 +15,8 @@ from .cost import Cost
 
 # Modules of a heap, and of a popcount.
 HEAP_SOURCES = ("bit_heap", "counter_7_3", "delay", "full_adder", "ternary_adder")
-POPCOUNT_SOURCES = (*HEAP_SOURCES, "popcount")
+# Those of its twin among them, which adds in carry chains.
+POPCOUNT_SOURCES = (*HEAP_SOURCES, "popcount", "carried_sum")
 
 _ROWS = 3  # that the last adder takes
 

@@ -14,7 +14,7 @@ from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, signed, smallest_for, unsigned
 from ..errors import DatatypeError
-from ..heap import POPCOUNT_SOURCES, popcount
+from ..heap import POPCOUNT_SOURCES, heap, popcount
 
 
 class Kernel(ABC):
@@ -77,6 +77,10 @@ class Kernel(ABC):
     def cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int = 1) -> Cost:
         """Return the cost of the ``simd`` products of ``pe`` neurons and their sums."""
 
+    def unrolled_cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int) -> Cost:
+        """Return the cost where all weights are constants."""
+        return self.cost(dtype, weight_dtype, simd, pe)
+
 
 class Xnor(Kernel):
     """Bipolar x bipolar: the accumulator is the popcount P of equal bits, 0 to MW.
@@ -85,7 +89,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("popcount_xnor", *POPCOUNT_SOURCES)
+    sources = ("popcount_xnor", "unrolled_xnor", *POPCOUNT_SOURCES)
 
     def weight_dtype(self, weights: IntArray) -> DataType:
         """BIPOLAR."""
@@ -119,6 +123,16 @@ class Xnor(Kernel):
         xnors = Cost(lut=simd if simd < 3 else math.ceil(2 * simd / 3))
         sums = cost.register(simd.bit_length())
         return cost.register(simd) + (xnors + popcount(simd).cost + sums).times(pe)
+
+    def unrolled_cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int) -> Cost:
+        """The counts of three synapses that some neuron has, shared by all; a heap each."""
+        groups = simd // 3
+        # Of four patterns of three weights, a random neuron has another one in 3 of 4 cases.
+        patterns = 4 * (1 - 0.75**pe)
+        shared = Cost(lut=round(2 * groups * patterns), ff=simd)
+        columns = (simd - 2 * groups, groups, *(0 for _ in range(simd.bit_length() - 2)))
+        counts = heap(columns[: simd.bit_length()]).cost + cost.register(simd.bit_length())
+        return shared + counts.times(pe)
 
 
 class Signed(Kernel):

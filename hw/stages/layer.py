@@ -97,6 +97,11 @@ class Layer(Stage):
         return self.neurons // self.lanes
 
     @property
+    def is_unrolled(self) -> bool:
+        """Whether all weights are in use in every cycle: constants, in no memory."""
+        return False
+
+    @property
     def borders(self) -> int:
         """Classes of positions with thresholds of their own."""
         return 1
@@ -219,8 +224,8 @@ class Layer(Stage):
         is_block = cost.is_block_rom(words, width)
         total = cost.memory(words, width)
         total += cost.register(width if is_block else cost.distinct_bits(words, width))
-        kernel = self.arithmetic.cost(self.input_dtype, self.weight_dtype, simd, self.lanes // dots)
-        return total + kernel.times(dots)
+        of = self.arithmetic.unrolled_cost if self.is_unrolled else self.arithmetic.cost
+        return total + of(self.input_dtype, self.weight_dtype, simd, self.lanes // dots).times(dots)
 
     def end_cost(self, capacity: int) -> Cost:
         """Return the cost of ``neuron_end.sv`` with an output buffer of ``capacity`` beats."""
