@@ -2,7 +2,7 @@
 //
 // Number of ones of a word.
 //
-//   y = sum of a[i]
+//   y = number of ones of a ^ INVERT
 //
 // Encoding   y unsigned, 0 to N
 // Reference  integer sum
@@ -15,6 +15,7 @@
 module popcount #(
   parameter  int N       = 8,             // bits, >= 1
   parameter  int LATENCY = 0,             // cycles, >= 0
+  parameter  logic [N-1:0] INVERT = '0,   // bits of a to be inverted
   localparam int SUM_W   = $clog2(N + 1)
 ) (
   input  logic             clk,
@@ -27,7 +28,7 @@ module popcount #(
   end
 
   bit_heap #(
-    .COLUMNS(SUM_W), .HEIGHTS((16 * SUM_W)'(N)), .BITS(N), .LATENCY(LATENCY)
+    .COLUMNS(SUM_W), .HEIGHTS((16 * SUM_W)'(N)), .BITS(N), .INVERT(INVERT), .LATENCY(LATENCY)
   ) heap (.clk, .a, .y);
 
 endmodule

@@ -17,6 +17,10 @@ from ..errors import DatatypeError
 from ..heap import POPCOUNT_SOURCES, heap, popcount
 
 
+# Neurons of ``unrolled_xnor.sv`` that share the counts of three synapses.
+_SHARED_FROM = 8
+
+
 class Kernel(ABC):
     """Arithmetic of a layer: an integer accumulator from inputs and weights.
 
@@ -126,13 +130,15 @@ class Xnor(Kernel):
 
     def unrolled_cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int) -> Cost:
         """The counts of three synapses that some neuron has, shared by all; a heap each."""
+        sums = cost.register(simd.bit_length())
+        if pe < _SHARED_FROM:
+            return cost.register(simd) + (popcount(simd).cost + sums).times(pe)
         groups = simd // 3
         # Of four patterns of three weights, a random neuron has another one in 3 of 4 cases.
         patterns = 4 * (1 - 0.75**pe)
         shared = Cost(lut=round(2 * groups * patterns), ff=simd)
         columns = (simd - 2 * groups, groups, *(0 for _ in range(simd.bit_length() - 2)))
-        counts = heap(columns[: simd.bit_length()]).cost + cost.register(simd.bit_length())
-        return shared + counts.times(pe)
+        return shared + (heap(columns[: simd.bit_length()]).cost + sums).times(pe)
 
 
 class Signed(Kernel):

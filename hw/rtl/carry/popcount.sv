@@ -2,7 +2,7 @@
 //
 // Twin of popcount for FPGAs whose carry chains cost no more than LUTs: iCE40 and Gowin.
 //
-//   y = sum of a[i] = popcount(low half) + popcount(high half) + last bit
+//   y = number of ones of a ^ INVERT = popcount(low half) + popcount(high half) + last bit
 //
 // Encoding   y unsigned, 0 to N
 // Reference  popcount (proven equal)
@@ -16,6 +16,7 @@
 module popcount #(
   parameter  int N       = 8,             // bits, >= 1
   parameter  int LATENCY = 0,             // cycles, >= 0
+  parameter  logic [N-1:0] INVERT = '0,   // bits of a to be inverted
   localparam int SUM_W   = $clog2(N + 1)
 ) (
   /* verilator lint_off UNUSEDSIGNAL */ // without a register there is no clock
@@ -35,11 +36,13 @@ module popcount #(
   logic [SUM_W-1:0] sum;
 
   if (N == 1) begin : gen_one
-    assign sum = a;
+    assign sum = a ^ INVERT;
   end else if (N == 2) begin : gen_two
-    assign sum = {a[1] & a[0], a[1] ^ a[0]};
+    logic [1:0] bits;
+    assign bits = a ^ INVERT;
+    assign sum  = {&bits, ^bits};
   end else if (N == 3) begin : gen_three
-    full_adder adder (.a, .sum(sum[0]), .carry(sum[1]));
+    full_adder #(.INVERT(INVERT)) adder (.a, .sum(sum[0]), .carry(sum[1]));
   end else begin : gen_halves
     localparam int LOW    = N / 2;
     localparam int HIGH   = N - 1 - LOW;
@@ -50,9 +53,13 @@ module popcount #(
     logic [HIGH_W-1:0] high;
     logic              last;
 
-    popcount #(.N(LOW), .LATENCY(BEFORE)) count_low (.clk, .a(a[LOW-1:0]), .y(low));
-    popcount #(.N(HIGH), .LATENCY(BEFORE)) count_high (.clk, .a(a[N-2:LOW]), .y(high));
-    delay #(.WIDTH(1), .CYCLES(BEFORE)) keep (.clk, .x(a[N-1]), .y(last));
+    popcount #(.N(LOW), .LATENCY(BEFORE), .INVERT(INVERT[LOW-1:0])) count_low (
+      .clk, .a(a[LOW-1:0]), .y(low)
+    );
+    popcount #(.N(HIGH), .LATENCY(BEFORE), .INVERT(INVERT[N-2:LOW])) count_high (
+      .clk, .a(a[N-2:LOW]), .y(high)
+    );
+    delay #(.WIDTH(1), .CYCLES(BEFORE)) keep (.clk, .x(a[N-1] ^ INVERT[N-1]), .y(last));
     carried_sum #(.BITS(SUM_W)) add (.a(SUM_W'(low)), .b(SUM_W'(high)), .carry(last), .y(sum));
   end
 
