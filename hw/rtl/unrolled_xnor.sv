@@ -11,12 +11,13 @@
 // Stall      none
 // Reset      none
 //
-// Eight neurons or more share the counts of three synapses: there are four patterns of weights, since the
-// complement of a pattern has the complement of its count, bit by bit. What a neuron does not share
-// is the sum of its groups. Groups of seven take more LUTs: too few neurons share each of 64 patterns.
+// Eight neurons or more share the lowest column of their sums. An inverted input inverts the sum of
+// a full adder or leaves it as it is, so one tree of full adders yields the lowest bit of all
+// neurons. Of its carries there are four for the eight inversions, the others being complements. A
+// neuron by itself counts the carries that are its own, half as many bits as synapses.
 module unrolled_xnor #(
   parameter  int MW      = 8,                            // synapses, >= 1
-  parameter  int MH      = 4,                            // neurons, >= 1
+  parameter  int MH      = 9,                            // neurons, >= 1
   parameter  logic [MH*MW-1:0] WEIGHTS = '0,
   parameter  int LATENCY = 0,                            // cycles, >= 0
   localparam int SUM_W   = $clog2(MW + 1)
@@ -26,58 +27,71 @@ module unrolled_xnor #(
   output logic [MH*SUM_W-1:0] y
 );
 
-  // With so many neurons all four patterns of three weights are in use by more than one.
+  // With fewer neurons the tree takes more LUTs than it saves.
   localparam int SHARED_FROM = 8;
 
-  if (MH < SHARED_FROM) begin : gen_each
+  if (MH < SHARED_FROM || MW < 2) begin : gen_each
     for (genvar n = 0; n < MH; n++) begin : gen_neuron
       popcount #(.N(MW), .INVERT(~WEIGHTS[n*MW+:MW]), .LATENCY(LATENCY)) agreeing (
         .clk, .a(x), .y(y[n*SUM_W+:SUM_W])
       );
     end
   end else begin : gen_shared
-    localparam int GROUPS = MW / 3;
-    localparam int REST   = MW - 3 * GROUPS;  // synapses in no group
-    localparam int ONES   = GROUPS + REST;
+    localparam int ADDERS = MW / 2;
+    localparam int ALL    = MW + ADDERS;  // bits that adders take in turn: synapses, then sums
 
-    // Pattern p of a group has a 1 above the bits of p.
-    logic [4*GROUPS-1:0] sums, carries;
+    logic [ALL-1:0]      bits;
+    logic [4*ADDERS-1:0] carries;
 
-    for (genvar g = 0; g < GROUPS; g++) begin : gen_group
-      for (genvar p = 0; p < 4; p++) begin : gen_pattern
-        full_adder #(.INVERT(~{1'b1, 2'(p)})) adder (
-          .a(x[3*g+:3]), .sum(sums[4*g+p]), .carry(carries[4*g+p])
-        );
+    assign bits[MW-1:0] = x;
+
+    for (genvar i = 0; i < ADDERS; i++) begin : gen_adder
+      logic [2:0] taken;
+      if (3 * i + 2 < MW + i) begin : gen_three
+        assign taken = bits[3*i+:3];
+      end else begin : gen_two  // the last adder of an even number of bits
+        assign taken = {1'b0, bits[3*i+:2]};
       end
+
+      for (genvar p = 0; p < 4; p++) begin : gen_inversion
+        /* verilator lint_off UNUSEDSIGNAL */ // one sum is enough
+        logic sum;
+        /* verilator lint_on UNUSEDSIGNAL */
+        full_adder #(.INVERT(3'(p))) adder (.a(taken), .sum, .carry(carries[4*i+p]));
+      end
+      assign bits[MW+i] = gen_inversion[0].sum;
     end
 
-    // Bits of a neuron's heap that are complements: those of a group, or a synapse in no group.
-    function automatic logic [ONES+GROUPS-1:0] complements(logic [MW-1:0] w);
-      for (int g = 0; g < GROUPS; g++) begin
-        complements[g]      = !w[3*g+2];
-        complements[ONES+g] = !w[3*g+2];
+    // Which of all bits are inverted for a neuron.
+    function automatic logic [ALL-1:0] inversions(logic [MW-1:0] w);
+      inversions = ALL'(~w);
+      for (int i = 0; i < ADDERS; i++) begin
+        inversions[MW+i] = inversions[3*i] ^ inversions[3*i+1];
+        if (3 * i + 2 < MW + i) inversions[MW+i] = inversions[MW+i] ^ inversions[3*i+2];
       end
-      for (int i = 0; i < REST; i++) complements[GROUPS+i] = !w[3*GROUPS+i];
+    endfunction
+
+    // Which carries are inverted: those of adders whose third bit is.
+    function automatic logic [ADDERS-1:0] thirds(logic [ALL-1:0] inverted);
+      for (int i = 0; i < ADDERS; i++) thirds[i] = 3 * i + 2 < MW + i && inverted[3*i+2];
     endfunction
 
     for (genvar n = 0; n < MH; n++) begin : gen_neuron
-      localparam logic [MW-1:0] W = WEIGHTS[n*MW+:MW];
+      localparam logic [ALL-1:0]    INVERTED = inversions(WEIGHTS[n*MW+:MW]);
+      localparam logic [ADDERS-1:0] THIRDS   = thirds(INVERTED);
 
-      logic [ONES+GROUPS-1:0] bits;
-      for (genvar g = 0; g < GROUPS; g++) begin : gen_group
-        localparam logic [1:0] PATTERN = W[3*g+2] ? W[3*g+:2] : ~W[3*g+:2];
-        localparam int AT = 4 * g + int'(PATTERN);
-        assign bits[g]      = sums[AT];
-        assign bits[ONES+g] = carries[AT];
-      end
-      if (REST > 0) begin : gen_rest
-        assign bits[GROUPS+:REST] = x[MW-1:3*GROUPS];
+      logic [ADDERS-1:0] own;
+      for (genvar i = 0; i < ADDERS; i++) begin : gen_carry
+        localparam logic [1:0] PATTERN = INVERTED[3*i+:2] ^ {2{THIRDS[i]}};
+        assign own[i] = carries[4*i+int'(PATTERN)];
       end
 
-      bit_heap #(
-        .COLUMNS(SUM_W), .HEIGHTS((16 * SUM_W)'({16'(GROUPS), 16'(ONES)})), .BITS(ONES + GROUPS),
-        .INVERT(complements(W)), .LATENCY(LATENCY)
-      ) heap (.clk, .a(bits), .y(y[n*SUM_W+:SUM_W]));
+      popcount #(.N(ADDERS), .INVERT(THIRDS), .LATENCY(LATENCY)) twos (
+        .clk, .a(own), .y(y[n*SUM_W+1+:SUM_W-1])
+      );
+      delay #(.WIDTH(1), .CYCLES(LATENCY)) ones (
+        .clk, .x(bits[ALL-1] ^ INVERTED[ALL-1]), .y(y[n*SUM_W])
+      );
     end
   end
 

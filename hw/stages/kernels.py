@@ -14,10 +14,9 @@ from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, signed, smallest_for, unsigned
 from ..errors import DatatypeError
-from ..heap import POPCOUNT_SOURCES, heap, popcount
+from ..heap import POPCOUNT_SOURCES, popcount
 
-
-# Neurons of ``unrolled_xnor.sv`` that share the counts of three synapses.
+# Neurons of ``unrolled_xnor.sv`` that share the lowest column of their sums.
 _SHARED_FROM = 8
 
 
@@ -129,16 +128,12 @@ class Xnor(Kernel):
         return cost.register(simd) + (xnors + popcount(simd).cost + sums).times(pe)
 
     def unrolled_cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int) -> Cost:
-        """The counts of three synapses that some neuron has, shared by all; a heap each."""
+        """The lowest column of all sums once, with four carries for each of its full adders."""
         sums = cost.register(simd.bit_length())
-        if pe < _SHARED_FROM:
+        if pe < _SHARED_FROM or simd < 2:
             return cost.register(simd) + (popcount(simd).cost + sums).times(pe)
-        groups = simd // 3
-        # Of four patterns of three weights, a random neuron has another one in 3 of 4 cases.
-        patterns = 4 * (1 - 0.75**pe)
-        shared = Cost(lut=round(2 * groups * patterns), ff=simd)
-        columns = (simd - 2 * groups, groups, *(0 for _ in range(simd.bit_length() - 2)))
-        return shared + (heap(columns[: simd.bit_length()]).cost + sums).times(pe)
+        adders = simd // 2
+        return Cost(lut=5 * adders, ff=simd) + (popcount(adders).cost + sums).times(pe)
 
 
 class Signed(Kernel):

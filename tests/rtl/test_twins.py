@@ -19,14 +19,21 @@ from popshift.hw.dtypes import BIPOLAR
 from popshift.hw.emit import FAMILIES, RTL_FOLDER, source_file
 from popshift.hw.errors import GraphError
 from popshift.hw.heap import POPCOUNT_SOURCES
+from popshift.hw.module import vector
 from popshift.hw.stages import MatVec
+from popshift.hw.stages.kernels import KERNELS
 
 # The cells that the twins of a family instantiate.
-CELLS = {"xilinx": ("read_verilog +/xilinx/cells_sim.v",), "ice40": (), "gowin": ()}
+CELLS = {"xilinx": ("read_verilog +/xilinx/cells_sim.v",)}
 
 
 def prove(
-    family: str, gold: str, gate: str, sources: Sequence[str], folder: Path, rtl: Path = RTL_FOLDER
+    family: str | None,
+    gold: str,
+    gate: str,
+    sources: Sequence[str],
+    folder: Path,
+    rtl: Path = RTL_FOLDER,
 ) -> None:
     """Prove that module ``top`` of the text ``gate`` with twins equals that of ``gold`` without."""
     script = []
@@ -40,7 +47,7 @@ def prove(
         script += [
             "design -reset",
             *(f"read_verilog -sv -defer {side}/{name}.sv" for name in names),
-            *(CELLS[family] if side == "gate" else ()),
+            *(CELLS.get(family or "", ()) if side == "gate" else ()),
             "hierarchy -check -top top",
             "proc",
             "flatten",
@@ -130,6 +137,28 @@ endmodule
 """
     tree = f"module top ({ports});\n  popcount_xnor #(.N({bits})) count (.clk(1'b0), .x, .w, .y);\nendmodule\n"
     prove(family, plain, tree, ("popcount_xnor", *POPCOUNT_SOURCES), tmp_path)
+
+
+@pytest.mark.parametrize("family", [None, "xilinx", "ice40"])
+def test_unrolled_layers_equal_plain_sums(tmp_path, family):
+    """Few neurons, which share nothing, and more; even and odd numbers of synapses."""
+    rng = np.random.default_rng(0)
+    plain, shared, at = [], [], 0
+    for synapses, neurons in ((1, 9), (2, 8), (3, 8), (4, 17), (9, 9), (12, 8), (12, 2)):
+        width = synapses.bit_length()
+        weights = rng.integers(0, 2, (neurons, synapses))
+        weights[:2] = [[0], [1]]
+        word = f"{weights.size}'h{vector(weights.reshape(-1).tolist(), 1):x}"
+        of = f"unrolled_xnor #(.MW({synapses}), .MH({neurons}), .WEIGHTS({word}))"
+        bits = f"y[{at}+:{neurons * width}]"
+        shared.append(f"  {of} u_{at} (.clk(1'b0), .x(x[{synapses - 1}:0]), .y({bits}));")
+        for row in weights:
+            terms = (f"{width}'(x[{i}] == 1'b{bit})" for i, bit in enumerate(row))
+            plain.append(f"  assign y[{at}+:{width}] = {' + '.join(terms)};")
+            at += width
+    top = f"module top (input logic [11:0] x, output logic [{at - 1}:0] y);\n%s\nendmodule\n"
+    gold, gate = (top % "\n".join(lines) for lines in (plain, shared))
+    prove(family, gold, gate, KERNELS["xnor"].sources, tmp_path)
 
 
 @pytest.mark.parametrize(
