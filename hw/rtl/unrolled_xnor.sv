@@ -30,6 +30,23 @@ module unrolled_xnor #(
   // With fewer neurons the tree takes more LUTs than it saves.
   localparam int SHARED_FROM = 8;
 
+  localparam int ADDERS = MW > 1 ? MW / 2 : 1;
+  localparam int ALL    = MW + ADDERS;  // bits that adders take in turn: synapses, then sums
+
+  // Which of all bits are inverted for a neuron.
+  function automatic logic [ALL-1:0] inversions(logic [MW-1:0] w);
+    inversions = ALL'(~w);
+    for (int i = 0; i < ADDERS; i++) begin
+      inversions[MW+i] = inversions[3*i] ^ inversions[3*i+1];
+      if (3 * i + 2 < MW + i) inversions[MW+i] = inversions[MW+i] ^ inversions[3*i+2];
+    end
+  endfunction
+
+  // Which carries are inverted: those of adders whose third bit is.
+  function automatic logic [ADDERS-1:0] thirds(logic [ALL-1:0] inverted);
+    for (int i = 0; i < ADDERS; i++) thirds[i] = 3 * i + 2 < MW + i && inverted[3*i+2];
+  endfunction
+
   if (MH < SHARED_FROM || MW < 2) begin : gen_each
     for (genvar n = 0; n < MH; n++) begin : gen_neuron
       popcount #(.N(MW), .INVERT(~WEIGHTS[n*MW+:MW]), .LATENCY(LATENCY)) agreeing (
@@ -37,9 +54,6 @@ module unrolled_xnor #(
       );
     end
   end else begin : gen_shared
-    localparam int ADDERS = MW / 2;
-    localparam int ALL    = MW + ADDERS;  // bits that adders take in turn: synapses, then sums
-
     logic [ALL-1:0]      bits;
     logic [4*ADDERS-1:0] carries;
 
@@ -61,20 +75,6 @@ module unrolled_xnor #(
       end
       assign bits[MW+i] = gen_inversion[0].sum;
     end
-
-    // Which of all bits are inverted for a neuron.
-    function automatic logic [ALL-1:0] inversions(logic [MW-1:0] w);
-      inversions = ALL'(~w);
-      for (int i = 0; i < ADDERS; i++) begin
-        inversions[MW+i] = inversions[3*i] ^ inversions[3*i+1];
-        if (3 * i + 2 < MW + i) inversions[MW+i] = inversions[MW+i] ^ inversions[3*i+2];
-      end
-    endfunction
-
-    // Which carries are inverted: those of adders whose third bit is.
-    function automatic logic [ADDERS-1:0] thirds(logic [ALL-1:0] inverted);
-      for (int i = 0; i < ADDERS; i++) thirds[i] = 3 * i + 2 < MW + i && inverted[3*i+2];
-    endfunction
 
     for (genvar n = 0; n < MH; n++) begin : gen_neuron
       localparam logic [ALL-1:0]    INVERTED = inversions(WEIGHTS[n*MW+:MW]);
