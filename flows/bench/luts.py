@@ -206,12 +206,10 @@ def measure_popcounts(folder: Path) -> list[Row]:
                 where = folder / f"{family}_{bits}_{kind.split()[-1]}"
                 own = popcount_text(bits, weights, is_plain=False)
                 plain = popcount_text(bits, weights, is_plain=True)
-                counts = (
-                    synthesize(own, own_sources(family), family, where / "popshift"),
-                    synthesize(plain, [], family, where / "plain", is_plain=True),
-                )
+                ours = synthesize(own, own_sources(family), family, where / "popshift")
+                theirs = synthesize(plain, [], family, where / "plain", is_plain=True)
                 work = f"{family}: popcount of {bits} XNORs, weights {kind}"
-                rows.append(Row(work, *map(float, counts), "plain sum"))
+                rows.append(Row(work, float(ours), float(theirs), "plain sum"))
     return rows
 
 

@@ -139,9 +139,11 @@ endmodule
     prove(family, plain, tree, ("popcount_xnor", *POPCOUNT_SOURCES), tmp_path)
 
 
-@pytest.mark.parametrize("family", [None, "xilinx", "ice40"])
-def test_unrolled_layers_equal_plain_sums(tmp_path, family):
-    """Few neurons, which share nothing, and more; even and odd numbers of synapses."""
+def unrolled_tops() -> tuple[str, str]:
+    """Return random layers as plain sums and as ``unrolled_xnor``.
+
+    Few neurons, which share nothing, and more; even and odd numbers of synapses.
+    """
     rng = np.random.default_rng(0)
     plain, shared, at = [], [], 0
     for synapses, neurons in ((1, 9), (2, 8), (3, 8), (4, 17), (9, 9), (12, 8), (12, 2)):
@@ -156,9 +158,37 @@ def test_unrolled_layers_equal_plain_sums(tmp_path, family):
             terms = (f"{width}'(x[{i}] == 1'b{bit})" for i, bit in enumerate(row))
             plain.append(f"  assign y[{at}+:{width}] = {' + '.join(terms)};")
             at += width
-    top = f"module top (input logic [11:0] x, output logic [{at - 1}:0] y);\n%s\nendmodule\n"
-    gold, gate = (top % "\n".join(lines) for lines in (plain, shared))
-    prove(family, gold, gate, KERNELS["xnor"].sources, tmp_path)
+    ports = f"input logic [11:0] x, output logic [{at - 1}:0] y"
+    gold, gate = ("\n".join(lines) for lines in (plain, shared))
+    return (
+        f"module top ({ports});\n{gold}\nendmodule\n",
+        f"module top ({ports});\n{gate}\nendmodule\n",
+    )
+
+
+@pytest.mark.parametrize("family", [None, "xilinx", "ice40"])
+def test_unrolled_layers_equal_plain_sums(tmp_path, family):
+    prove(family, *unrolled_tops(), KERNELS["xnor"].sources, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("^ {2{THIRDS[i]}}", "^ 2'b00"),
+        ("bits[ALL-1] ^ INVERTED[ALL-1]", "bits[ALL-1]"),
+        ("INVERT(~WEIGHTS", "INVERT(WEIGHTS"),
+        (".INVERT(THIRDS)", ".INVERT('0)"),
+        ("{1'b0, bits[3*i+:2]}", "{1'b1, bits[3*i+:2]}"),
+    ],
+)
+def test_a_wrong_unrolled_layer_is_found(tmp_path, before, after):
+    shutil.copytree(RTL_FOLDER, tmp_path / "rtl")
+    module = tmp_path / "rtl" / "unrolled_xnor.sv"
+    assert module.read_text().count(before) == 1
+    module.write_text(module.read_text().replace(before, after))
+    sources = KERNELS["xnor"].sources
+    with pytest.raises(BuildError, match="yosys failed"):
+        prove(None, *unrolled_tops(), sources, tmp_path / "p", tmp_path / "rtl")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +214,7 @@ def test_a_wrong_twin_is_found(tmp_path, module, before, after):
 def test_long_popcounts_by_primitives_reach_both_ends_in_simulation(tmp_path):
     """The images of the stimulus drive neurons to 0 and to all synapses."""
     stages = []
-    for index, (synapses, neurons) in enumerate(((256, 3), (100, 4), (63, 2))):
+    for index, (synapses, neurons, pe) in enumerate(((256, 4, 2), (100, 4, 4), (63, 9, 9))):
         rng = np.random.default_rng(index)
         stages.append(
             MatVec(
@@ -195,7 +225,7 @@ def test_long_popcounts_by_primitives_reach_both_ends_in_simulation(tmp_path):
                 input_dtype=BIPOLAR,
                 kernel="xnor",
                 simd=synapses,
-                pe=neurons,
+                pe=pe,
             )
         )
     found = check(bench(stages), tmp_path, images=48, runs=2, family="xilinx")
