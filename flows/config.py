@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -65,6 +65,53 @@ def _folding_file(value: Any, info: ValidationInfo) -> Any:
     # JSON is YAML.
     entries = read_yaml(_existing(_absolute(Path(value), info)))
     return without_attributes(entries) if isinstance(entries, dict) else entries
+
+
+FIFO_EFFORTS = ("throughput", "minimal")
+MAX_FIFO_DEPTH = 65536
+
+FifoChoice = str | int | dict[str, int]
+"""One of ``FIFO_EFFORTS``, the beats of all FIFOs, or the beats by stream."""
+
+
+def _fifos(value: Any, info: ValidationInfo) -> Any:
+    """Return the choice of FIFOs, read from a file where ``value`` names one."""
+    return read_fifos(value, (info.context or {}).get("base", Path.cwd()))
+
+
+def read_fifos(value: Any, base: Path) -> FifoChoice:
+    """Return the choice of FIFOs that ``value`` is, or that is in the file that it names.
+
+    Args:
+        value: One of ``FIFO_EFFORTS``, a number, a mapping, or a path.
+        base: Folder that a relative path starts from.
+
+    Raises:
+        ValueError: It is none of these, or a depth is out of range.
+        ConfigError: The file is no YAML.
+    """
+    if isinstance(value, str) and value in FIFO_EFFORTS:
+        return value
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, str):
+        path = (base / Path(value).expanduser()).absolute()
+        if not path.is_file():
+            raise ValueError(
+                f"must be {' or '.join(FIFO_EFFORTS)}, a number of beats, or the beats of each "
+                f"stream, here or in a file, got {value!r}, and there is no file {path}"
+            )
+        value = read_yaml(path)
+        if isinstance(value, dict) and isinstance(value.get("depths"), dict):
+            value = value["depths"]
+    given = value if isinstance(value, dict) else {"": value}
+    for stream, depth in given.items():
+        where = f"{stream}: " if stream else ""
+        if isinstance(depth, bool) or not isinstance(depth, int):
+            raise ValueError(f"{where}must be a number of beats, got {depth!r}")
+        if not 0 <= depth <= MAX_FIFO_DEPTH:
+            raise ValueError(f"{where}must be 0 to {MAX_FIFO_DEPTH} beats, got {depth}")
+    return value if isinstance(value, dict) else int(value)
 
 
 Name = Annotated[str, AfterValidator(_plain_name)]
@@ -166,14 +213,16 @@ class HardwareSection(Section):
         fps: Images per second that the folding must reach.
         folding: By stage name, ``{pe: .., simd: ..}``; or the path of a YAML file that holds it,
             or of a folding file of FINN.
-        fifo_depth: Beats that the FIFO of each stream holds, 0 for none. By default each holds
-            one image: then no layer waits for the next one, which reads its input again and again.
+        fifos: The FIFOs between the layers. ``throughput`` sizes them so that the slowest layer
+            never waits, ``minimal`` as well, with a proof that none are cheaper, which may take
+            minutes. Or the beats of all of them, or by stream, 0 for none; or the path of a YAML or
+            JSON file that holds them by stream, such as the ``fifos.json`` of a build.
     """
 
     clock_mhz: Annotated[Positive, Field(le=2000)] = 25.0
     fps: Positive | None = None
     folding: Annotated[dict[str, StageFolding] | None, BeforeValidator(_folding_file)] = None
-    fifo_depth: Annotated[int, Field(ge=0, le=65536)] | None = None
+    fifos: Annotated[FifoChoice, BeforeValidator(_fifos)] = "throughput"
 
     @model_validator(mode="after")
     def _one_folding(self) -> Self:
@@ -218,6 +267,20 @@ class SynthSection(Section):
     netlist_images: Count = 50
 
 
+class FinnSection(Section):
+    """FINN's builder, where ``backend`` is ``finn``.
+
+    Attributes:
+        board: One of FINN's Zynq boards, as FINN spells it.
+        product: ``hdl`` ends with the verified code of every node, which needs no Vivado; ``ip``
+            goes on to the stitched IP, ``bitfile`` to the bitfile and its driver. By default
+            ``bitfile`` where Vivado is found, ``hdl`` where it is not.
+    """
+
+    board: Name = "Pynq-Z1"
+    product: Literal["hdl", "ip", "bitfile"] | None = None
+
+
 class Config(Section):
     """Everything that determines a build.
 
@@ -225,17 +288,26 @@ class Config(Section):
         name: Name of the accelerator.
         output: Folder that the build writes.
         seed: Seed of the data split and of the training.
+        backend: ``yosys`` synthesizes for a board of ``synth``, with tools from pip; ``finn`` hands
+            the same accelerator to FINN's builder.
     """
 
     name: Name
     output: OutputPath
     seed: Seed = 1
+    backend: Literal["yosys", "finn"] = "yosys"
     data: DataSection = DataSection()
     model: ModelSection
     train: TrainSection = TrainSection()
     hardware: HardwareSection
     verify: VerifySection = VerifySection()
     synth: SynthSection = SynthSection()
+    finn: FinnSection = FinnSection()
+
+    @property
+    def is_synthesized(self) -> bool:
+        """Whether Yosys and nextpnr make a bitstream."""
+        return self.backend == "yosys" and self.synth.enabled
 
 
 def examples() -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.registry import is_custom_op
 
 from ..hw.dtypes import IntArray
 from ..hw.errors import GraphError
@@ -79,6 +80,10 @@ def qonnx_integers(model: Path, golden: Golden) -> dict[str, IntArray]:
         GraphError: The file has no such tensor.
     """
     wrapper = ModelWrapper(str(model))
+    if not all(is_custom_op(f.domain, f.name) for f in wrapper.model.functions):
+        from ..models.ops import without_own_ops  # noqa: PLC0415 (loads torch)
+
+        wrapper = without_own_ops(wrapper)
     source = wrapper.graph.input[0].name
     shape = wrapper.get_tensor_shape(source)
     collected: dict[str, list[NDArray[np.float64]]] = {name: [] for name in golden.tensors}

@@ -65,22 +65,30 @@ def compare_rtl_files(dataflow: Dataflow, folder: Path) -> Comparison:
             want = (Path(scratch) / name).read_text().splitlines()
             path = folder / name
             have = path.read_text(errors="replace").splitlines() if path.is_file() else []
-            total += _compare_lines(name, want, have, owners.get(name))
+            total += compare_lines(f"rtl/{name}", want, have, owners.get(name))
     return total
 
 
-def _compare_lines(
-    name: str, want: list[str], have: list[str], owner: tuple[Stage, str] | None
+def compare_lines(
+    file: str, want: list[str], have: list[str], owner: tuple[Stage, str] | None
 ) -> Comparison:
+    """Compare the lines of a file.
+
+    Args:
+        file: Its name in messages.
+        want: Lines that it should have.
+        have: Lines that it has.
+        owner: Stage and parameter of a memory image, which say what a differing bit stands for.
+    """
     wrong = [i for i, (a, b) in enumerate(zip(want, have, strict=False)) if a != b]
     mismatches = len(wrong) + abs(len(want) - len(have))
     if not mismatches:
         return Comparison(elements=len(want), mismatches=0, first=())
     if not wrong:
-        line = f"rtl/{name}: expected {len(want)} lines, got {len(have)}"
+        line = f"{file}: expected {len(want)} lines, got {len(have)}"
     else:
         at = wrong[0]
-        place = f"rtl/{name} line {at + 1}"
+        place = f"{file} line {at + 1}"
         if owner is not None:
             stage, parameter = owner
             place += f": layer {stage.name}, {_place(stage, parameter, at, want[at], have[at])}"

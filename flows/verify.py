@@ -17,7 +17,7 @@ from ..hw.dtypes import IntArray, signed
 from ..hw.errors import GraphError
 from ..hw.graph import Dataflow, Origin, Stage
 from ..hw.reference import compile_reference
-from ..hw.sim import simulate
+from ..hw.sim import clock, simulate
 from ..hw.stages import Add, Layer, MatVec, Pool, Window
 from .compare import (
     NOTHING,
@@ -93,7 +93,7 @@ def verify_build(
     checks = _checks(folder, config, dataflow, golden, scratch)
     results = []
     for done, (words, run) in enumerate(checks):
-        progress(done, 8, words)
+        progress(done, 9, words)
         results.append(run())
     passed = not any(result.mismatches or result.cycle_mismatches for result in results)
     return VerifyReport(stages=tuple(results), passed=passed)
@@ -109,7 +109,7 @@ def _checks(
     expected = dataflow.execute(images)
 
     def values(name: str, against: str, result: Comparison) -> StageResult:
-        return _result(name, against, len(images), result, NOTHING)
+        return result_of(name, against, len(images), result, NOTHING)
 
     yield (
         "QONNX file against torch",
@@ -117,7 +117,7 @@ def _checks(
     )
     yield (
         "parameters against the QONNX file",
-        lambda: _result(
+        lambda: result_of(
             "parameters",
             "qonnx",
             0,
@@ -139,9 +139,16 @@ def _checks(
     )
     yield (
         "RTL files against the dataflow",
-        lambda: _result(
+        lambda: result_of(
             "rtl files", "dataflow", 0, compare_rtl_files(dataflow, folder / "rtl"), NOTHING
         ),
+    )
+    some = images[: config.verify.cycle_images]
+    gaps, _ = random_patterns(dataflow, np.random.default_rng(config.verify.gap_seed))
+    _, ready = random_patterns(dataflow, np.random.default_rng(config.verify.stall_seed))
+    yield (
+        "simulator against the clock simulator",
+        lambda: _compare_simulators(dataflow, len(some), gaps, ready),
     )
     try:
         model = compile_model(folder / "rtl", dataflow, scratch)
@@ -149,14 +156,11 @@ def _checks(
         broken = Comparison(elements=0, mismatches=1, first=(str(error),))
         yield "RTL compiles", lambda: values("rtl", "Verilator", broken)
         return
-    yield "RTL back to back", lambda: _compare_rtl("rtl", model, images, expected, {}, {})
-    some = images[: config.verify.cycle_images]
+    yield "RTL back to back", lambda: compare_rtl("rtl", model, images, expected, {}, {})
     some_expected = {name: array[: len(some)] for name, array in expected.items()}
-    gaps, _ = random_patterns(dataflow, np.random.default_rng(config.verify.gap_seed))
-    _, ready = random_patterns(dataflow, np.random.default_rng(config.verify.stall_seed))
     yield (
         "RTL under gaps and stalls",
-        lambda: _compare_rtl("rtl with gaps and stalls", model, some, some_expected, gaps, ready),
+        lambda: compare_rtl("rtl with gaps and stalls", model, some, some_expected, gaps, ready),
     )
 
 
@@ -240,7 +244,20 @@ def _layer_before(dataflow: Dataflow, stage: Stage) -> Layer:
     return _layer_before(dataflow, before)
 
 
-def _compare_rtl(
+def _compare_simulators(
+    dataflow: Dataflow, images: int, gaps: dict[str, list[int]], ready: dict[str, list[int]]
+) -> StageResult:
+    """Compare the cycle of every beat back to back, and under gaps and stalls."""
+    total = NOTHING
+    none: dict[str, list[int]] = {}
+    for waits, calendars in ((none, none), (gaps, ready)):
+        plain = clock.simulate(dataflow, images=images, gaps=waits, ready=calendars)
+        fast = simulate(dataflow, images=images, gaps=waits, ready=calendars)
+        total += compare_cycles(dataflow, plain.cycles, fast.cycles)
+    return result_of("simulator", "clock simulator", images, NOTHING, total)
+
+
+def compare_rtl(
     name: str,
     model: VerilatedModel,
     images: IntArray,
@@ -249,17 +266,18 @@ def _compare_rtl(
     ready: dict[str, list[int]],
 ) -> StageResult:
     """Run the RTL and compare every integer and the cycle of every beat on every stream."""
-    clock = simulate(model.dataflow, images=len(images), gaps=gaps, ready=ready)
-    limit = 2 * clock.total_cycles + 10_000
+    timing = simulate(model.dataflow, images=len(images), gaps=gaps, ready=ready)
+    limit = 2 * timing.total_cycles + 10_000
     rtl = model.run(images, gaps=gaps, ready=ready, max_cycles=limit)
     values = compare_values(model.dataflow, expected, rtl.values)
-    cycles = compare_cycles(model.dataflow, clock.cycles, rtl.cycles)
-    return _result(name, "reference and clock simulator", len(images), values, cycles)
+    cycles = compare_cycles(model.dataflow, timing.cycles, rtl.cycles)
+    return result_of(name, "reference and simulator", len(images), values, cycles)
 
 
-def _result(
+def result_of(
     name: str, against: str, images: int, values: Comparison, cycles: Comparison
 ) -> StageResult:
+    """Return two comparisons, of integers and of cycles, as a line of the proof."""
     return StageResult(
         name=name,
         against=against,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .tools import BuildError, ToolNotFoundError
+
+if TYPE_CHECKING:
+    from ..hw.sim import Simulation
 
 
 def vcd_to_fst(vcd: Path, fst: Path) -> None:
@@ -45,6 +49,22 @@ def vcd_to_fst(vcd: Path, fst: Path) -> None:
         raise BuildError(f"{vcd}: not a VCD file ({type(error).__name__}: {error})") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_waveform(simulation: Simulation, path: Path) -> None:
+    """Write the streams of a simulation as FST, or VCD if not named so, whole or not at all.
+
+    Raises:
+        BuildError: The FST cannot be written.
+        ToolNotFoundError: The FST library is missing.
+    """
+    with tempfile.TemporaryDirectory(prefix="popshift-", dir=path.absolute().parent) as scratch:
+        vcd = Path(scratch) / "trace.vcd"
+        simulation.write_vcd(vcd)
+        if path.suffix == ".fst":
+            vcd_to_fst(vcd, path)
+        else:
+            vcd.replace(path)
 
 
 class _Writer:

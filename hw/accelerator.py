@@ -16,9 +16,19 @@ from .dtypes import IntArray
 from .emit import RtlFiles, emit
 from .errors import FoldingError
 from .graph import Dataflow
-from .passes import FoldingReport, apply_folding, connect, fold, folding_report
+from .passes import (
+    Effort,
+    FifoSizing,
+    FoldingReport,
+    Measure,
+    apply_folding,
+    connect,
+    fold,
+    folding_report,
+    size_fifos,
+)
 from .reference import Reference, compile_reference
-from .sim import Trace, simulate
+from .sim import Simulation, TimingModel
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,39 @@ class Accelerator:
         """
         return Accelerator(connect(self.dataflow, fifo_depth=depth))
 
+    def size_fifos(
+        self,
+        *,
+        interval: int | None = None,
+        effort: Effort = "throughput",
+        measure: Measure = "luts",
+        budget: float | None = None,
+    ) -> FifoSizing:
+        """Return cheap FIFOs with which the slowest stage never waits, and what each is for.
+
+        >>> sizing = acc.size_fifos(effort="minimal")  # doctest: +SKIP
+        >>> acc = acc.with_fifos(sizing.depths)        # doctest: +SKIP
+
+        Args:
+            interval: Cycles of an image to keep instead.
+            effort: "throughput" for cheap ones quickly, "minimal" for the cheapest with proof.
+            measure: What to minimise, "luts" or "bits".
+            budget: LUTs or bits that the FIFOs may cost, at the price of a longer interval.
+
+        Raises:
+            SimulationError: No FIFOs keep the interval, or none within the budget.
+        """
+        return size_fifos(
+            self.dataflow, interval=interval, effort=effort, measure=measure, budget=budget
+        )
+
     @cached_property
     def _reference(self) -> Reference:
         return compile_reference(self.dataflow)
+
+    @cached_property
+    def _timing(self) -> TimingModel:
+        return TimingModel(self.dataflow)
 
     def run(self, *images: NDArray[np.integer]) -> IntArray | tuple[IntArray, ...]:
         """Return the integers of the output, or of each output, bit-exact.
@@ -88,9 +128,23 @@ class Accelerator:
         images: int,
         gaps: Mapping[str, Sequence[int]] | None = None,
         ready: Mapping[str, Sequence[int]] | None = None,
-    ) -> Trace:
-        """Return the cycle of every beat; see ``hw.sim.clock.simulate``."""
-        return simulate(self.dataflow, images=images, gaps=gaps, ready=ready)
+        max_cycles: int = 1 << 40,
+    ) -> Simulation:
+        """Return the cycle of every beat, and what the stages do with theirs.
+
+        Beats are made when they are asked for: the figures of a thousand images cost no more than
+        those of the first few.
+
+        Args:
+            images: Images offered back to back at every input.
+            gaps: Per input, repeating idle cycles before each beat.
+            ready: Per output, repeating calendar of 0 and 1: whether a beat is taken in a cycle.
+            max_cycles: Give up after so many cycles.
+
+        Raises:
+            StalledError: Deadlock, or ``max_cycles`` passed; says which stages wait for which.
+        """
+        return self._timing.simulate(images=images, gaps=gaps, ready=ready, max_cycles=max_cycles)
 
     def cost(self) -> Cost:
         """Return the estimated resources."""

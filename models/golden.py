@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .blocks.group import ChannelRoll, ChannelShuffle
 from .blocks.residual import ResidualSum
 from .layers import PaddedConv2d
 
@@ -82,6 +84,8 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
         elif isinstance(module, ResidualSum):
             module.register_forward_pre_hook(recorder.addends(name))
             module.register_forward_hook(recorder.sum(name))
+        elif isinstance(module, (ChannelRoll, ChannelShuffle)):
+            module.register_forward_hook(recorder.rearranged())
         elif isinstance(module, _FLOAT_LAYERS):
             raise ValueError(
                 f"export: layer {name!r} is a float {type(module).__name__}; "
@@ -94,6 +98,10 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
 
 class _Recorder:
     """Hooks that record the integer points.
+
+    A layer that does more than multiply and add has a method ``integer_accumulator(images,
+    input_scale, weight, weight_scale)``, all in float64, the first and third integers, that
+    returns its integers and their scale; it raises ValueError where there are none.
 
     Brevitas carries the scale of activations along, not that of accumulators: their integers are
     remembered by the identity of the tensor, which stays alive until the end.
@@ -129,9 +137,13 @@ class _Recorder:
                 images = layer.pad(images, _pad_steps(layer, input_scale, name))
             quantized = layer.quant_weight()
             weight, weight_scale = _integers(quantized, f"weight of layer {name!r}")
-            accumulator = layer.inner_forward_impl(images, weight, None)
+            weight_scale = _along_channels(weight_scale, output.ndim)
+            accumulate = getattr(layer, "integer_accumulator", partial(_dot_product, layer))
+            try:
+                accumulator, scale = accumulate(images, input_scale, weight, weight_scale)
+            except ValueError as error:
+                raise ValueError(f"export: layer {name!r}: {error}") from error
             _check_32_bits(accumulator, f"the accumulator of layer {name!r}")
-            scale = _along_channels(weight_scale, output.ndim) * input_scale
             if not torch.equal(torch.round(_plain(output).double() / scale), accumulator):
                 raise ValueError(
                     f"export: layer {name!r} does not compute the products of its integers; "
@@ -206,11 +218,31 @@ class _Recorder:
 
         return record
 
+    def rearranged(self) -> Callable[..., None]:
+        """Return the hook of a module that moves channels: its integers move along."""
+
+        def record(module: Any, args: tuple[Any, ...], output: Any) -> None:
+            if not (isinstance(args[0], IntQuantTensor) or id(args[0]) in self._known):
+                return
+            integers, scale = self._read(args[0], "moved channels")
+            if scale.numel() == 1:
+                self._known[id(output)] = (output, module.forward(integers), scale)
+
+        return record
+
     def _read(self, value: Any, where: str) -> tuple[Tensor, Tensor]:
         if id(value) in self._known:
             _, integers, scale = self._known[id(value)]
             return integers, scale
         return _integers(value, where)
+
+
+def _dot_product(
+    layer: Any, images: Tensor, input_scale: Tensor, weight: Tensor, weight_scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the accumulator of a layer that multiplies and adds, and its scale."""
+    accumulator: Tensor = layer.inner_forward_impl(images, weight, None)
+    return accumulator, weight_scale * input_scale
 
 
 def _averaged_values(pool: Any, images: Tensor, name: str) -> int:
@@ -278,6 +310,9 @@ def _check_layer(name: str, layer: Any) -> None:
             f"export: layer {name!r} has a bias, which no integer accumulator holds; "
             "set bias=False and let the BatchNorm after it shift"
         )
+    reason = getattr(layer.weight_quant.tensor_quant, "off_grid", "")
+    if reason:
+        raise ValueError(f"export: the weights of layer {name!r} are no integers: {reason}")
 
 
 def _integers(value: Any, where: str) -> tuple[Tensor, Tensor]:

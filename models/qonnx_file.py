@@ -20,17 +20,21 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.basic import get_by_name
 from qonnx.util.cleanup import cleanup_model
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .golden import IntegerPoint, PointKind
+from .ops import DEFINITIONS, DOMAIN, OPSET, add_definitions, without_own_ops
+from .parametrization import make_plain
 
 Exporter = Literal["torchscript", "dynamo"]
 
 EXPORTERS: dict[str, dict[str, Any]] = {
-    "torchscript": {"dynamo": False, "opset_version": 13},
+    "torchscript": {"dynamo": False, "opset_version": OPSET},
     "dynamo": {"dynamo": True, "optimize": True, "verbose": False},
 }
 _LAYER_OPS = {"MatMul", "Gemm", "Conv"}
+_MATRIX_OPS = {"MatMul", "L1MatMul"}  # their weights are (inputs, outputs)
 _POOL_OPS = {"MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean"}
 _QUANT_OPS = {"BipolarQuant", "Quant", "Trunc", "FloatQuant", "MultiThreshold"}
 
@@ -41,35 +45,56 @@ def to_qonnx(
     """Return ``net`` as a cleaned QONNX graph for one image of ``shape``.
 
     Brevitas exports latent weights under a plain Quant node, so the quantized values are written
-    into a copy first; they are fixed points of the node.
+    into a copy first, with the scale they have there; they are fixed points of the node. What every
+    operator computes that is not of ONNX itself is part of the file.
     """
     net = copy.deepcopy(net).eval()
-    with torch.no_grad():
-        layers: list[Any] = [module for module in net.modules() if hasattr(module, "weight_quant")]
-        for layer in layers:
-            if layer.weight_quant.is_quant_enabled:
-                layer.weight.copy_(layer.quant_weight().value)
+    _bake_weights(net)
+    bakers: list[Any] = [module for module in net.modules() if hasattr(module, "bake")]
+    for module in bakers:
+        module.bake()
     with tempfile.TemporaryDirectory() as folder, _quiet_exporter():
         path = Path(folder) / "raw.onnx"
         export_qonnx(net, args=torch.zeros(1, *shape), export_path=str(path), **EXPORTERS[exporter])
-        model = _cleaned(ModelWrapper(str(path)))
+        raw = ModelWrapper(str(path))
+    for place, node in enumerate(raw.graph.node):
+        node.doc_string = str(place)
+    model = cleanup_model(raw)
+    _restore_order(model.graph)
     model.set_tensor_datatype(model.graph.input[0].name, DataType[input_dtype])
     _strip_traces(model.model)
+    add_definitions(model.model, DEFINITIONS)
     return model
 
 
-def _cleaned(model: ModelWrapper) -> ModelWrapper:
-    """Return the graph after qonnx' cleanup, its nodes in the order of execution again.
+@torch.no_grad()
+def _bake_weights(net: nn.Module) -> None:
+    """Make the quantized value of every weight its latent value, in place.
 
-    qonnx sorts them; where there are branches, one of several orders comes out.
+    The quantizer becomes a constant: one that fits its scale to the latent weights could fit
+    another to the quantized ones.
     """
-    for place, node in enumerate(model.graph.node):
-        node.doc_string = str(place)
-    clean = cleanup_model(model)
-    nodes = sorted(clean.graph.node, key=lambda node: int(node.doc_string))
-    del clean.graph.node[:]
-    clean.graph.node.extend(nodes)
-    return clean
+    layers: list[Any] = [module for module in net.modules() if hasattr(module, "weight_quant")]
+    for layer in layers:
+        if layer.weight_quant.is_quant_enabled:
+            baked = _Baked(*layer.weight_quant.tensor_quant(layer.weight))
+            if parametrize.is_parametrized(layer, "weight"):
+                make_plain(layer)
+            layer.weight.copy_(baked.value)
+            layer.weight_quant.tensor_quant = baked
+
+
+class _Baked(nn.Module):
+    """A quantizer that has quantized already."""
+
+    def __init__(self, value: Tensor, scale: Tensor, zero_point: Tensor, bit_width: Tensor) -> None:
+        super().__init__()
+        self.value = value
+        self.rest = scale, zero_point, bit_width
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what was recorded."""
+        return self.value, *self.rest
 
 
 @contextmanager
@@ -82,6 +107,16 @@ def _quiet_exporter() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _restore_order(graph: onnx.GraphProto) -> None:
+    """Sort nodes by the places in their ``doc_string``, the order in which torch executes them.
+
+    The cleanup sorts branches in another way. Nodes that it made read constants only.
+    """
+    nodes = sorted(graph.node, key=lambda node: int(node.doc_string or -1))
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:
@@ -112,7 +147,7 @@ def name_points(model: ModelWrapper, points: list[IntegerPoint]) -> dict[str, In
         if not data.intersection(node.input):
             continue
         data.update(node.output)
-        if node.op_type in _LAYER_OPS:
+        if node.op_type in _LAYER_OPS or node.domain == DOMAIN:
             tensors[PointKind.ACCUMULATOR].append(node.output[0])
         elif node.op_type in _QUANT_OPS:
             tensors[PointKind.ACTIVATION].append(node.output[0])
@@ -151,8 +186,9 @@ def check_points(
     Raises:
         ValueError: Something differs; says which layer, tensor and element.
     """
+    executable = without_own_ops(model)
     for index, image in enumerate(images):
-        context = execute_onnx(model, {model.graph.input[0].name: image[None]}, True)
+        context = execute_onnx(executable, {model.graph.input[0].name: image[None]}, True)
         for name, point in points.items():
             if index == 0 and point.weight is not None:
                 _check_weight(model, name, point, context)
@@ -165,7 +201,7 @@ def _check_weight(
     node = model.find_producer(name)
     written = context[node.input[1]]
     attribute = get_by_name(node.attribute, "transB")
-    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not (attribute and attribute.i)):
+    if node.op_type in _MATRIX_OPS or (node.op_type == "Gemm" and not (attribute and attribute.i)):
         written = written.T
     assert point.weight is not None
     if written.shape != point.weight.shape:

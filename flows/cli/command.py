@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,11 @@ from ..build import BuildResult, build, run_step
 from ..steps import ALL_STEPS, Step
 from .errors import ReportingGroup
 from .explain import explain
+from .finn import finn
 from .inspect import bench, boards, doctor, systems
+from .options import shared, with_fifos
+from .simulate import simulate
 from .terminal import Terminal
-
-_SOURCE = click.argument("source", metavar="CONFIG")
-_OPTIONS = (
-    click.option(
-        "--set", "overrides", metavar="KEY=VALUE", multiple=True,
-        help="Change a key of the configuration: --set train.epochs=3. May be repeated.",
-    ),
-    click.option(
-        "--output", metavar="DIR", type=click.Path(path_type=Path),
-        help="Build in DIR instead of the folder that CONFIG names.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-)  # fmt: skip
 
 
 @click.group(
@@ -51,14 +41,8 @@ def main() -> None:
     """  # noqa: D301 (click wants the character)
 
 
-def _shared(function: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed((_SOURCE, *_OPTIONS)):
-        function = option(function)
-    return function
-
-
 @main.command("build")
-@_shared
+@shared
 @click.option("--from", "first", metavar="STEP", help="Run STEP and all that follow anew.")
 @click.option("--until", metavar="STEP", help="Stop after STEP.")
 @click.pass_obj
@@ -66,6 +50,7 @@ def build_command(
     steps: Sequence[Step] | None,
     source: str,
     overrides: tuple[str, ...],
+    fifos: str | None,
     output: Path | None,
     as_json: bool,
     first: str | None,
@@ -73,18 +58,20 @@ def build_command(
 ) -> None:
     """Run every step of CONFIG that is not up to date, and print a summary.
 
-    The steps are train, export, compile, simulate, rtl, verify, synth, netlist, report. An
-    interrupted build goes on where it was when the same command is given again.
+    The steps are train, export, compile, simulate, rtl, verify, synth, netlist, report; with
+    backend finn, finn stands in the place of synth and netlist. An interrupted build goes on where
+    it was when the same command is given again.
 
     \b
     popshift build digits-mlp
     popshift build digits-mlp --until verify --output out/digits
     popshift build my.yaml --set hardware.fps=50000 --from compile
+    popshift build digits-mlp --set backend=finn --output build/digits-finn
     """  # noqa: D301 (click wants the character)
     with Terminal(quiet=as_json) as terminal:
         result = build(
             source,
-            overrides=overrides,
+            overrides=with_fifos(overrides, fifos),
             output=output,
             first=first,
             until=until,
@@ -94,13 +81,21 @@ def build_command(
     _print(result, as_json)
 
 
-def _step_command(step: Step) -> click.Command:
-    def run(source: str, overrides: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+def _step_command(step: Step, usage: str) -> click.Command:
+    """Return the command that runs one step; ``usage`` is how it is called."""
+
+    def run(
+        source: str,
+        overrides: tuple[str, ...],
+        fifos: str | None,
+        output: Path | None,
+        as_json: bool,
+    ) -> None:
         steps: Sequence[Step] = click.get_current_context().obj or ALL_STEPS
         with Terminal(quiet=as_json) as terminal:
             result = run_step(
-                source, step.name, overrides=overrides, output=output, observer=terminal,
-                steps=steps,
+                source, step.name, overrides=with_fifos(overrides, fifos), output=output,
+                observer=terminal, steps=steps,
             )  # fmt: skip
         _print(result, as_json)
 
@@ -108,14 +103,18 @@ def _step_command(step: Step) -> click.Command:
         f"{step.summary[0].upper()}{step.summary[1:]}.\n\n"
         "Runs this step anew, and before it those that it needs and that never finished; the "
         "files of finished steps are taken as they are.\n\n"
-        f"\b\npopshift {step.name} digits-mlp\npopshift {step.name} build/digits-mlp"
+        f"\b\npopshift {usage} digits-mlp\npopshift {usage} build/digits-mlp"
     )
-    return main.command(step.name, help=text)(_shared(run))
+    return click.command(usage.rsplit(maxsplit=1)[-1], help=text)(shared(run))
 
 
 for _step in ALL_STEPS:
-    _step_command(_step)
-for _command in (explain, doctor, boards, systems, bench):
+    if _step.name == finn.name:
+        # It has a command of its own beside it.
+        finn.add_command(_step_command(_step, f"{finn.name} build"))
+    elif _step.name != simulate.name:  # which has more to say
+        main.add_command(_step_command(_step, _step.name))
+for _command in (simulate, explain, finn, doctor, boards, systems, bench):
     main.add_command(_command)
 
 

@@ -52,9 +52,9 @@ class Terminal:
         self._task = self._progress.add_task(step.summary, name=step.name, total=None)
 
     def progressed(self, done: int, whole: int, what: str) -> None:
-        """Move the bar."""
+        """Move the bar; it swings where the whole is 0, unknown."""
         if self._task is not None:
-            self._progress.update(self._task, completed=done, total=whole, description=what)
+            self._progress.update(self._task, completed=done, total=whole or None, description=what)
 
     def finished(self, run: StepRun) -> None:
         """Replace the bar by a line that stays."""

@@ -32,12 +32,17 @@ def collect(folder: Path, config: Config, steps: tuple[str, ...]) -> dict[str, A
         steps: Names of these steps, in order.
     """
     verify = _read(folder / "verify.json")
+    finn = _read(folder / "finn.json") if config.backend == "finn" else None
+    if finn is not None:
+        verify["stages"] += finn["proof"]
+        verify["passed"] &= finn["passed"]
     return {
         "model": _model(folder, config),
         "verify": {"stages": verify["stages"], "passed": verify["passed"]},
         "timing": _timing(folder, verify),
         "resources": _resources(folder, config),
-        "bitstream": _bitstream(folder),
+        "bitstream": _bitstream(folder, config),
+        "finn": _finn(finn),
         "steps": [
             {"name": name, "seconds": _read(folder / "steps" / f"{name}.json")["seconds"]}
             for name in steps
@@ -91,6 +96,9 @@ def _timing(folder: Path, verify: Mapping[str, Any]) -> dict[str, Any]:
         "initiation_interval_cycles": timing["initiation_interval_cycles"],
         "latency_cycles": timing["latency_cycles"],
         "fps": timing["fps"],
+        "limit": timing["limit"],
+        "stages": timing["stages"],
+        "fifos": timing["fifos"],
         "simulated_cycles_equal_rtl": bool(compared) and not any(compared),
     }
 
@@ -99,9 +107,9 @@ def _resources(folder: Path, config: Config) -> dict[str, Any]:
     cost = storage.load(folder).cost()
     estimated = {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
     measured = dict.fromkeys(("lut", "ff", "bram", "dsp"))
-    if not (folder / "synth.json").is_file():
+    synth = _synth(folder, config)
+    if synth is None:
         return {"target": None, **measured, "estimated": estimated}
-    synth = _read(folder / "synth.json")
     return {
         "target": config.synth.board,
         **{name: synth[name] for name in measured},
@@ -110,10 +118,29 @@ def _resources(folder: Path, config: Config) -> dict[str, Any]:
     }
 
 
-def _bitstream(folder: Path) -> dict[str, Any] | None:
-    if not (folder / "synth.json").is_file():
+def _synth(folder: Path, config: Config) -> dict[str, Any] | None:
+    """Return what synthesis measured; a file of an earlier back end does not count."""
+    file = folder / "synth.json"
+    return _read(file) if config.is_synthesized and file.is_file() else None
+
+
+def _finn(finn: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what FINN made, without the comparisons, which are with the others."""
+    if finn is None:
         return None
-    synth = _read(folder / "synth.json")
+    return {
+        "board": finn["board"],
+        "part": finn["part"],
+        "product": finn["product"],
+        "nodes": len(finn["nodes"]),
+        "estimated": {"performance": finn["performance"], "resources": finn["resources"]},
+    }
+
+
+def _bitstream(folder: Path, config: Config) -> dict[str, Any] | None:
+    synth = _synth(folder, config)
+    if synth is None:
+        return None
     bitstream = {name: synth[name] for name in ("file", "sha256", "device", "fmax_mhz")}
     if (folder / "netlist.json").is_file():
         bitstream["netlist"] = _read(folder / "netlist.json")

@@ -20,6 +20,8 @@ _STYLE = (
     "overflow-wrap:anywhere}td.n{text-align:right}"
     ".yes{color:#006b2d}.no{color:#b00020}figure{margin:1rem 0}"
 )
+_CYCLES = {"busy": "#2b7a4b", "starved": "#d9d9d9", "blocked": "#c0392b"}
+_BAR = 320  # width of a bar
 _PIXEL = 20  # side of a pixel in the picture
 
 
@@ -58,6 +60,7 @@ def page(report: Mapping[str, Any], sample: Sample | None) -> str:
         _figure(sample) if sample is not None else "",
         "<h2>Result</h2>", _table(rows(report)),
         "<h2>Comparisons</h2>", _table(stages),
+        "<h2>Cycles</h2>", _cycles(report["timing"]),
         "<h2>Resources</h2>", _resources(report["resources"]),
         "<h2>Steps</h2>", _table(steps),
         "<h2>Tools</h2>", _table(list(report["tools"].items())),
@@ -69,6 +72,23 @@ def page(report: Mapping[str, Any], sample: Sample | None) -> str:
 def _table(lines: Sequence[tuple[str, str]]) -> str:
     body = "\n".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in lines)
     return f"<table>\n{body}\n</table>"
+
+
+def _cycles(timing: Mapping[str, Any]) -> str:
+    """Return a bar for each stage: what it does with the cycles of an image."""
+    lines = ["<tr><th></th><th>busy, waits for input, waits for output</th></tr>"]
+    for stage in timing["stages"]:
+        cycles = [stage[f"{what}_cycles"] for what in _CYCLES]
+        whole, left, bar = max(sum(cycles), 1), 0.0, ""
+        for part, colour in zip(cycles, _CYCLES.values(), strict=True):
+            width = _BAR * part / whole
+            bar += f"<rect x='{left:.1f}' width='{width:.1f}' height='12' fill='{colour}'/>"
+            left += width
+        words = f"{100 * cycles[0] / whole:.1f} % busy"
+        size = f"width='{_BAR}' height='12'"
+        picture = f"<svg xmlns='http://www.w3.org/2000/svg' role='img' {size}>{bar}</svg>"
+        lines.append(f"<tr><th>{escape(stage['stage'])}</th><td>{picture} {words}</td></tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
 def _resources(resources: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config
@@ -9,8 +11,6 @@ from .step import Step, Workspace
 
 if TYPE_CHECKING:
     from ...hw.graph import Dataflow
-
-_SHALLOWEST, _DEEPEST = 2, 1024  # beats of a FIFO
 
 
 class Compile(Step):
@@ -29,8 +29,8 @@ class Compile(Step):
         return ("model.onnx",)
 
     def writes(self, config: Config) -> tuple[str, ...]:
-        """Return the dataflow and its weights."""
-        return ("dataflow.json", "dataflow.npz")
+        """Return the dataflow, its weights and its FIFOs."""
+        return ("dataflow.json", "dataflow.npz", "fifos.json")
 
     def check(self, config: Config) -> None:
         """Raise if the name of the build cannot be that of the top module."""
@@ -43,10 +43,14 @@ class Compile(Step):
             )
 
     def run(self, work: Workspace) -> None:
-        """Compile."""
+        """Compile.
+
+        Raises:
+            GraphError: FIFOs are given for a stream that there is not.
+            SimulationError: No FIFOs keep the rate of the slowest layer.
+        """
         from ...hw import frontend, storage  # noqa: PLC0415 (onnx and numba are slow to load)
-        from ...hw.passes.connect import connect  # noqa: PLC0415
-        from ...hw.passes.fold import apply_folding, fold  # noqa: PLC0415
+        from ...hw.passes import apply_folding, fold  # noqa: PLC0415
 
         hardware = work.config.hardware
         name = accelerator(work.config)
@@ -61,29 +65,37 @@ class Compile(Step):
             dataflow = apply_folding(dataflow, folding)
         elif hardware.fps is not None:
             dataflow = fold(dataflow, fps=hardware.fps, clock_mhz=hardware.clock_mhz)
-        if hardware.fifo_depth is not None:
-            dataflow = connect(dataflow, fifo_depth=hardware.fifo_depth)
-        else:
-            dataflow = connect(dataflow, fifo_depth=_whole_images(dataflow))
+        dataflow = _with_fifos(dataflow, work)
         storage.save(dataflow, work.staging)
         for stage in dataflow.stages:
             work.note(f"{stage.kind:10} {stage.name}: {stage.cost()}")
 
 
+def _with_fifos(dataflow: Dataflow, work: Workspace) -> Dataflow:
+    """Return the dataflow with its FIFOs, and write what they are and what they are for."""
+    from ...hw.passes import connect, size_fifos  # noqa: PLC0415 (numba is slow to load)
+    from ...hw.passes.connect import fifo_depths  # noqa: PLC0415
+
+    choice = work.config.hardware.fifos
+    report: dict[str, Any] = {}
+    if choice in ("throughput", "minimal"):
+        steps = count(1)
+        sizing = size_fifos(
+            dataflow,
+            effort="minimal" if choice == "minimal" else "throughput",
+            progress=lambda what: work.progress(next(steps), 0, what),
+        )
+        dataflow = connect(dataflow, fifo_depth=sizing.depths)
+        report = sizing.as_json()
+        work.note(str(sizing))
+    elif not isinstance(choice, str):
+        dataflow = connect(dataflow, fifo_depth=choice)
+    report = {"choice": choice if isinstance(choice, str) else "given", **report}
+    report["depths"] = fifo_depths(dataflow)
+    work.output("fifos.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    return dataflow
+
+
 def accelerator(config: Config) -> str:
     """Return the name of the accelerator's top module: the build's name as an identifier."""
     return config.name.replace("-", "_")
-
-
-def _whole_images(dataflow: Dataflow) -> dict[str, int]:
-    """Return for each stream between two layers the depth of a FIFO that holds one image.
-
-    Streams that meet others are left out: ``connect`` knows what they must hold.
-    """
-    from ...hw.passes.connect import logical_stages  # noqa: PLC0415 (numba is slow to load)
-
-    stages = logical_stages(dataflow)
-    joined = {name for stage in stages if len(stage.inputs) > 1 for name in stage.inputs}
-    names = [*dataflow.inputs, *(name for stage in stages for name in stage.outputs)]
-    beats = {name: dataflow.streams[name].beats for name in names if name not in joined}
-    return {name: max(_SHALLOWEST, min(_DEEPEST, count)) for name, count in beats.items()}

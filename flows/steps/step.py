@@ -12,7 +12,7 @@ from ...hw.errors import PopshiftError
 from ..config import Config
 
 Progress = Callable[[int, int, str], None]
-"""Called with the work done, the whole work and a word on what is being done."""
+"""Called with the work done, the whole work (0 if unknown) and a word on what is being done."""
 
 
 class CheckFailedError(PopshiftError):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from .connect import connect, logical_stages
+from .fifos import Effort, FifoSizing, Measure, SizedFifo, size_fifos
 from .fold import FoldingReport, StageFolding, apply_folding, fold, folding_report
 
 __all__ = [
+    "Effort",
+    "FifoSizing",
     "FoldingReport",
+    "Measure",
+    "SizedFifo",
     "StageFolding",
     "apply_folding",
     "connect",
     "fold",
     "folding_report",
     "logical_stages",
+    "size_fifos",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import GraphError
@@ -33,13 +34,13 @@ def logical_stages(dataflow: Dataflow) -> tuple[Stage, ...]:
 
 
 def fifo_depths(dataflow: Dataflow) -> dict[str, int]:
-    """Return the depth of the FIFO of each logical stream that has one, in its producer's beats."""
+    """Return the depth of the FIFO of each logical stream that has one."""
     source = _sources(dataflow)
     depths = {}
     for stage in dataflow.stages:
         if isinstance(stage, Fifo):
             name = source.get(stage.inputs[0], stage.inputs[0])
-            depths[name] = stage.depth * stage.type.lanes // dataflow.streams[name].lanes
+            depths[name] = stage.depth
     return depths
 
 
@@ -81,11 +82,10 @@ def connect(
         dataflow: Names, inputs, outputs, origins and host metadata.
         stages: Logical stages in topological order, with the stream names of ``dataflow`` and any
             folding; by default those of ``dataflow``.
-        fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. They count as beats of
-            the producer; a FIFO of wider beats has fewer, rounded up, but two if two are asked for.
-            By default the FIFOs stay as they are, but for streams that meet where ``stages`` are
-            given, which hold what the new beats need. A number is the least for such streams, a
-            mapping is taken at its word.
+        fifo_depth: Beats of every FIFO, or by logical stream; 0 for none. They are the beats that
+            the FIFO stores, those of the side with more lanes. By default the FIFOs stay as they
+            are, but for streams that meet where ``stages`` are given, which hold what the new beats
+            need. A number is the least for such streams, a mapping is taken at its word.
 
     Raises:
         GraphError: A depth is given for an unknown stream, or is negative.
@@ -112,6 +112,13 @@ def connect(
     )
 
 
+def without_fifos(dataflow: Dataflow) -> Dataflow:
+    """Return ``dataflow`` with no FIFO at all, so that branches that meet may wait for ever."""
+    stages = logical_stages(dataflow)
+    streams = [*dataflow.inputs, *(name for stage in stages for name in stage.outputs)]
+    return connect(dataflow, fifo_depth=dict.fromkeys(streams, 0))
+
+
 def assemble(
     *,
     name: str,
@@ -134,7 +141,7 @@ def assemble(
         origins: By logical stream.
         accumulators: By stage.
         host: By output.
-        fifo_depth: By logical stream, beats of the producer.
+        fifo_depth: By logical stream, beats that its FIFO stores.
         is_least: Whether streams that meet may get deeper FIFOs than ``fifo_depth`` says.
     """
     wanted = {
@@ -197,7 +204,7 @@ def _join(
 def _held_beats(
     inputs: Mapping[str, StreamType], logical: Sequence[Stage], wanted: Mapping[str, StreamType]
 ) -> dict[str, int]:
-    """Return, by logical stream that meets another one, beats of its producer to be held.
+    """Return, by logical stream that meets another one, beats that its FIFO must store.
 
     That is what keeps the dataflow from deadlock, two beats for the rounding of converters, and a
     row of the image, at most a whole image.
@@ -215,10 +222,12 @@ def _held_beats(
     for name, between in bridges.items():
         elements = held.get(between[-1].outputs[0] if between else name, 0)
         if elements:
-            kind = kinds[name]
-            row = kind.beats // wanted[name].shape[0] if len(wanted[name].shape) > 1 else 0
-            beats = -(-elements // kind.lanes) + 2
-            depths[name] = max(beats, min(beats + row, kind.beats))
+            want = wanted[name]
+            lanes = max(kinds[name].lanes, want.lanes)
+            image = kinds[name].elements // lanes
+            row = image // want.shape[0] if len(want.shape) > 1 else 0
+            beats = -(-elements // lanes) + 2
+            depths[name] = max(beats, min(beats + row, image))
     return depths
 
 
@@ -256,8 +265,8 @@ def bridge_stages(name: str, have: StreamType, want: StreamType, depth: int) -> 
         )
         at = f"{fifo}_out"
 
-    narrow = have.lanes
-    if depth and lanes <= narrow:
+    is_first = _is_before_converters(have, want)
+    if depth and is_first:
         store(depth)
     if have.shape != want.shape and have.lanes != lanes:
         have = have.flat
@@ -270,6 +279,47 @@ def bridge_stages(name: str, have: StreamType, want: StreamType, depth: int) -> 
         stage = Width(name=width, inputs=(at,), outputs=(f"{width}_out",), type=have, lanes=to)
         bridges.append(stage)
         at, have = f"{width}_out", stage.output_types[0]
-    if depth and lanes > narrow:
-        store(max(-(-depth * narrow // lanes), min(depth, 2)))
+    if depth and not is_first:
+        store(depth)
     return bridges
+
+
+def _is_before_converters(have: StreamType, want: StreamType) -> bool:
+    return want.lanes <= have.lanes
+
+
+@dataclass(frozen=True, kw_only=True)
+class FifoPlace:
+    """Where :func:`connect` would put the FIFO of a logical stream.
+
+    Attributes:
+        stream: Logical stream.
+        before: Stream that the FIFO would take, of the dataflow without FIFOs.
+        type: Its type.
+    """
+
+    stream: str
+    before: str
+    type: StreamType
+
+
+def fifo_places(dataflow: Dataflow) -> list[FifoPlace]:
+    """Return the places for FIFOs between the logical stages, in stream order.
+
+    There are none at inputs and outputs: a FIFO there smooths what is outside.
+    """
+    stages = logical_stages(dataflow)
+    wanted = {
+        name: kind for s in stages for name, kind in zip(s.inputs, s.input_types, strict=True)
+    }
+    places = []
+    for stage in stages:
+        for name, have in zip(stage.outputs, stage.output_types, strict=True):
+            if name not in wanted:
+                continue
+            before, kind = name, have
+            if not _is_before_converters(have, wanted[name]):
+                last = bridge_stages(name, have, wanted[name], 0)[-1]
+                before, kind = last.outputs[0], last.output_types[0]
+            places.append(FifoPlace(stream=name, before=before, type=kind))
+    return places

@@ -11,8 +11,7 @@ the threads settles a cycle. Cycle 0 is the first one after reset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numba import njit
@@ -20,23 +19,9 @@ from numpy.typing import NDArray
 
 from ..errors import SimulationError
 from ..graph import Dataflow
-from .tables import Tables, tabulate
-
-Cycles = NDArray[np.int64]
-Pattern = Sequence[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trace:
-    """Cycles of a simulation.
-
-    Attributes:
-        cycles: Per stream, the cycle in which each of its beats was transferred.
-        total_cycles: Cycles until the last transfer, inclusive.
-    """
-
-    cycles: Mapping[str, Cycles]
-    total_cycles: int
+from .patterns import Pattern
+from .tables import tabulate
+from .trace import Cycles, StalledError, Trace, incomplete_streams
 
 
 def simulate(
@@ -58,32 +43,29 @@ def simulate(
         max_cycles: Give up after so many cycles.
 
     Raises:
-        SimulationError: Deadlock, or ``max_cycles`` passed; names the streams that wait.
+        StalledError: Deadlock, or ``max_cycles`` passed; names the streams that wait.
+        SimulationError: A pattern is wrong.
     """
-    tables = tabulate(dataflow, images=images, gaps=gaps or {}, ready=ready or {})
+    tables = tabulate(dataflow, images=images, gaps=gaps, ready=ready)
     cycles = np.full(int(tables.beats_offset[-1]), -1, np.int64)
     moved = np.zeros(len(tables.stream_names), np.int64)
     end = _run(*tables.arrays(), cycles, moved, max_cycles)
     if end < 0:
         name = tables.stream_names[-1 - end]
         raise SimulationError(f"{dataflow.name}: schedule yields too many beats on {name!r}")
-    if (moved != tables.beats).any():
-        raise SimulationError(_explain(dataflow, tables, moved, int(end), max_cycles))
+    begins = tables.beats_offset[:-1]
     by_stream = {
-        name: cycles[tables.beats_offset[i] : tables.beats_offset[i + 1]]
-        for i, name in enumerate(tables.stream_names)
+        name: cycles[begin : begin + count]
+        for name, begin, count in zip(tables.stream_names, begins, moved, strict=True)
     }
-    return Trace(cycles=by_stream, total_cycles=int(cycles.max(initial=-1)) + 1)
-
-
-def _explain(dataflow: Dataflow, tables: Tables, moved: Cycles, end: int, max_cycles: int) -> str:
-    waiting = ", ".join(
-        f"{name} ({moved[i]} of {tables.beats[i]} beats)"
-        for i, name in enumerate(tables.stream_names)
-        if moved[i] < tables.beats[i]
-    )
-    reason = f"max_cycles={max_cycles} passed" if end >= max_cycles else f"deadlock at cycle {end}"
-    return f"{dataflow.name}: {reason}; incomplete streams: {waiting}"
+    trace = Trace(cycles=by_stream, total_cycles=int(cycles.max(initial=-1)) + 1)
+    if (moved != tables.beats).any():
+        passed, limit = end >= max_cycles, f"max_cycles={max_cycles} passed"
+        reason = limit if passed else f"deadlock at cycle {end}"
+        found = dict(zip(tables.stream_names, moved.tolist(), strict=True))
+        wanted = dict(zip(tables.stream_names, tables.beats.tolist(), strict=True))
+        raise StalledError(f"{dataflow.name}: {reason}; {incomplete_streams(wanted, found)}", trace)
+    return trace
 
 
 @njit(cache=True)  # pragma: no cover - compiled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import SimulationError
 from ..graph import Dataflow
-
-Array = NDArray[np.int64]
+from .patterns import Array, Pattern, gap_patterns, ready_patterns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +67,8 @@ def tabulate(
     dataflow: Dataflow,
     *,
     images: int,
-    gaps: Mapping[str, Sequence[int]],
-    ready: Mapping[str, Sequence[int]],
+    gaps: Mapping[str, Pattern] | None,
+    ready: Mapping[str, Pattern] | None,
 ) -> Tables:
     """Return the flat arrays of a run; see ``hw.sim.clock.simulate`` for the arguments.
 
@@ -118,8 +117,8 @@ def tabulate(
             filled += 2 * len(buffer.needs)
     port_array = np.array(ports, np.int64).reshape(-1, 4)
     beats = np.array([dataflow.streams[name].beats * images for name in names], np.int64)
-    gap_offset, gap_values = _patterns(dataflow, "gaps", gaps, tuple(dataflow.inputs), (0,))
-    ready_offset, ready_values = _patterns(dataflow, "ready", ready, dataflow.outputs, (1,))
+    offers = gap_patterns(dataflow.name, tuple(dataflow.inputs), gaps)
+    takes = ready_patterns(dataflow.name, dataflow.outputs, ready)
     return Tables(
         stream_names=names,
         thread_ops=np.array(thread_ops, np.int64),
@@ -135,29 +134,8 @@ def tabulate(
         beats_offset=np.concatenate([[0], np.cumsum(beats)]).astype(np.int64),
         source_streams=np.array([index[name] for name in dataflow.inputs], np.int64),
         sink_streams=np.array([index[name] for name in dataflow.outputs], np.int64),
-        gap_offset=gap_offset,
-        gap_values=gap_values,
-        ready_offset=ready_offset,
-        ready_values=ready_values,
+        gap_offset=offers.begin,
+        gap_values=offers.values,
+        ready_offset=takes.begin,
+        ready_values=takes.values,
     )
-
-
-def _patterns(
-    dataflow: Dataflow,
-    what: str,
-    given: Mapping[str, Sequence[int]],
-    streams: tuple[str, ...],
-    default: tuple[int, ...],
-) -> tuple[Array, Array]:
-    """Return offsets and values of the pattern of each stream, ``default`` where none is given."""
-    for name, pattern in given.items():
-        if name not in streams:
-            raise SimulationError(f"{dataflow.name}: {what}: {name!r} is none of {list(streams)}")
-        if len(pattern) == 0 or min(pattern) < 0 or (what == "ready" and max(pattern) != 1):
-            rule = "0 and 1, at least one 1" if what == "ready" else "integers >= 0"
-            raise SimulationError(
-                f"{dataflow.name}: {what}[{name!r}] must hold {rule}, got {list(pattern)[:8]}"
-            )
-    patterns = [np.asarray(given.get(name, default), np.int64) for name in streams]
-    offsets = np.cumsum([0, *(len(pattern) for pattern in patterns)]).astype(np.int64)
-    return offsets, np.concatenate([*patterns, np.zeros(0, np.int64)])

@@ -6,7 +6,8 @@ from typing import Literal
 
 from torch import nn
 
-from ..precision import Act, Weight, activation, conv2d
+from ..grid import Grid
+from ..precision import activation, conv2d, normalization
 
 PoolAt = Literal["activation", "accumulator"]
 
@@ -28,6 +29,7 @@ class ConvBlock(nn.Sequential):
         weight: Precision of the weights.
         act: Precision of the activations.
         clip: Clip of the straight-through estimators of signs.
+        inputs: Values that the block takes; None for floats.
         bn_momentum: Share of a new batch in BatchNorm's running statistics.
     """
 
@@ -41,9 +43,10 @@ class ConvBlock(nn.Sequential):
         pad_value: int,
         pool: nn.Module | None,
         pool_at: PoolAt,
-        weight: Weight,
-        act: Act,
+        weight: str,
+        act: str,
         clip: float,
+        inputs: Grid | None,
         bn_momentum: float,
     ) -> None:
         conv = conv2d(
@@ -54,8 +57,9 @@ class ConvBlock(nn.Sequential):
             pad_value=pad_value,
             weight=weight,
             clip=clip,
+            inputs=inputs,
         )
-        norm = nn.BatchNorm2d(out_channels, momentum=bn_momentum)
+        norm = normalization(nn.BatchNorm2d(out_channels, momentum=bn_momentum), weight=weight)
         pools = [] if pool is None else [pool]
         if pool_at == "accumulator":
             layers = [conv, *pools, norm, activation(act, clip=clip)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..precision import Act, Weight, activation, linear
+from ..grid import Grid
+from ..precision import activation, linear, normalization
 
 
 class LinearBlock(nn.Sequential):
@@ -18,6 +19,7 @@ class LinearBlock(nn.Sequential):
         weight: Precision of the weights.
         act: Precision of the activations.
         clip: Clip of the straight-through estimators of signs.
+        inputs: Values that the block takes; None for floats.
         bn_momentum: Share of a new batch in BatchNorm's running statistics.
     """
 
@@ -26,13 +28,14 @@ class LinearBlock(nn.Sequential):
         in_features: int,
         out_features: int,
         *,
-        weight: Weight,
-        act: Act,
+        weight: str,
+        act: str,
         clip: float,
+        inputs: Grid | None,
         bn_momentum: float,
     ) -> None:
         super().__init__(
-            linear(in_features, out_features, weight=weight, clip=clip),
-            nn.BatchNorm1d(out_features, momentum=bn_momentum),
+            linear(in_features, out_features, weight=weight, clip=clip, inputs=inputs),
+            normalization(nn.BatchNorm1d(out_features, momentum=bn_momentum), weight=weight),
             activation(act, clip=clip),
         )

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..grid import Grid
 from ..layers import IntegerAct, act_step
-from ..precision import Act, Weight, activation, bits_of, conv2d
+from ..precision import act_grid, activation, conv2d
+from ..quant.integer import levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,9 @@ class ResidualStyle:
         pad_value: Value of the padding of convolutions on bits; integers are padded with 0.
     """
 
-    weight: Weight
-    act: Act
-    residual: Act
+    weight: str
+    act: str
+    residual: str
     clip: float = 1.0
     bn_momentum: float = 0.1
     pad_value: int = -1
@@ -43,13 +45,34 @@ class ResidualStyle:
         """Return the quantizer of a sum; a float network has a ReLU."""
         if self.residual == "float":
             return nn.ReLU()
-        return self._grid(is_signed=self.residual.startswith("int"))
+        return self._grid(is_signed=self._is_signed)
 
     def _grid(self, *, is_signed: bool) -> nn.Module:
         if self.residual == "float":
             return nn.Identity()
-        bits = bits_of(self.residual)
-        return IntegerAct(bits, signed=is_signed, scale=act_step(bits, signed=True))
+        step = act_step(self._bits, signed=True)
+        return IntegerAct(self._bits, signed=is_signed, scale=step)
+
+    @property
+    def _bits(self) -> int:
+        return int(self.residual.removeprefix("u").removeprefix("int"))
+
+    @property
+    def _is_signed(self) -> bool:
+        return self.residual.startswith("int")
+
+    @property
+    def output_grid(self) -> Grid | None:
+        """Values of a sum's output; None for floats."""
+        if self.residual == "float":
+            return None
+        low, high = levels(self._bits, signed=self._is_signed, narrow_range=self._is_signed)
+        return Grid(step=act_step(self._bits, signed=True), low=low, high=high)
+
+    @property
+    def entry_grid(self) -> Grid | None:
+        """Values that a convolution takes of a sum; None for floats."""
+        return self.output_grid if self.act == self.residual else act_grid(self.act)
 
     def entry(self) -> nn.Module:
         """Return what a sum goes through before a convolution: nothing if it has the precision."""
@@ -58,7 +81,14 @@ class ResidualStyle:
         return activation(self.act, clip=self.clip)
 
     def conv_norm(
-        self, inputs: int, outputs: int, kernel: int, stride: int, *, is_bipolar: bool | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        *,
+        grid: Grid | None,
+        is_bipolar: bool | None = None,
     ) -> nn.Sequential:
         """Return ``batchnorm(conv(x))`` with the padding that keeps the size at stride 1.
 
@@ -67,6 +97,7 @@ class ResidualStyle:
             outputs: Channels of the output.
             kernel: Height and width of the window.
             stride: Steps of the window.
+            grid: Values of the input; None for floats.
             is_bipolar: Whether the input is bits, by default that of ``act``.
         """
         on_bits = self.act == "binary" if is_bipolar is None else is_bipolar
@@ -79,6 +110,7 @@ class ResidualStyle:
             pad_value=self.pad_value if on_bits else 0,
             weight=self.weight,
             clip=self.clip,
+            inputs=grid,
         )
         return nn.Sequential(conv, nn.BatchNorm2d(outputs, momentum=self.bn_momentum))
 
@@ -107,14 +139,17 @@ class BasicBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, style: ResidualStyle) -> None:
         super().__init__()
         self.entry = style.entry()
-        self.first = style.conv_norm(inputs, outputs, 3, stride)
+        self.first = style.conv_norm(inputs, outputs, 3, stride, grid=style.entry_grid)
         self.act = activation(style.act, clip=style.clip)
-        self.second = style.conv_norm(outputs, outputs, 3, 1)
+        self.second = style.conv_norm(outputs, outputs, 3, 1, grid=act_grid(style.act))
         self.grid = style.on_grid()
         self.shortcut = (
             None
             if stride == 1 and inputs == outputs
-            else nn.Sequential(*style.conv_norm(inputs, outputs, 1, stride), style.on_grid())
+            else nn.Sequential(
+                *style.conv_norm(inputs, outputs, 1, stride, grid=style.entry_grid),
+                style.on_grid(),
+            )
         )
         self.sum = ResidualSum()
         self.output = style.output()

@@ -30,6 +30,7 @@ class BinaryQuant(nn.Module):
         if not clip > 0:
             raise ValueError(f"binary quantizer: clip must be > 0, got {clip}")
         self.clip = clip
+        self.latent_range = (-1.0, 1.0)
         self.bit_width = BitWidthConst(1)
         self.scale = StatelessBuffer(torch.tensor(1.0))
         self.zero_point = StatelessBuffer(torch.tensor(0.0))

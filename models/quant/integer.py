@@ -1,4 +1,4 @@
-"""Brevitas quantizers of two to eight bits with constant power-of-two scales."""
+"""Brevitas quantizers of two to eight bits with constant scales."""
 
 from __future__ import annotations
 
@@ -43,8 +43,42 @@ class ClippedRoundSTE(torch.autograd.Function):
         return passes.mul_(grad_outputs[0]), None, None, None
 
 
-class IntegerQuant(nn.Module):
-    """Integers of ``bits`` bits times a power of two, which float32 computes without rounding.
+class UniformQuant(nn.Module):
+    """Integers of ``bits`` bits times a constant step.
+
+    Forward value and gradient are those of :class:`ClippedRoundSTE`.
+
+    Args:
+        bits: 2 to 8.
+        scale: Step of the grid, > 0.
+        signed: Levels on both sides of 0.
+        narrow_range: Leave out the lowest level, so that the levels are symmetric (signed).
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(self, bits: int, scale: float, signed: bool, narrow_range: bool) -> None:
+        super().__init__()
+        if not 2 <= bits <= _MAX_BITS:
+            raise ValueError(f"integer quantizer: bits must be 2 to {_MAX_BITS}, got {bits}")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"integer quantizer: scale must be > 0 and finite, got {scale}")
+        self.low, self.high = levels(bits, signed=signed, narrow_range=narrow_range)
+        self.step = scale
+        self.latent_range = (self.low * scale, self.high * scale)
+        self.bit_width = BitWidthConst(bits)
+        self.scale = StatelessBuffer(torch.tensor(scale))
+        self.zero_point = StatelessBuffer(torch.tensor(0.0))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return value, scale, zero point and bit width, as Brevitas' proxies want them."""
+        y: Tensor = ClippedRoundSTE.apply(x, self.step, self.low, self.high)
+        return y, self.scale(), self.zero_point(), self.bit_width()
+
+
+class IntegerQuant(UniformQuant):
+    """Integers times a power of two, which float32 computes without rounding.
 
     Forward value and gradient are those of :class:`ClippedRoundSTE`.
 
@@ -63,21 +97,9 @@ class IntegerQuant(nn.Module):
     """
 
     def __init__(self, bits: int, scale: float, signed: bool, narrow_range: bool) -> None:
-        super().__init__()
-        if not 2 <= bits <= _MAX_BITS:
-            raise ValueError(f"integer quantizer: bits must be 2 to {_MAX_BITS}, got {bits}")
         if not 0 < scale < math.inf or math.frexp(scale)[0] != 0.5:
             raise ValueError(f"integer quantizer: scale must be a power of two, got {scale}")
-        self.low, self.high = levels(bits, signed=signed, narrow_range=narrow_range)
-        self.step = scale
-        self.bit_width = BitWidthConst(bits)
-        self.scale = StatelessBuffer(torch.tensor(scale))
-        self.zero_point = StatelessBuffer(torch.tensor(0.0))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return value, scale, zero point and bit width, as Brevitas' proxies want them."""
-        y: Tensor = ClippedRoundSTE.apply(x, self.step, self.low, self.high)
-        return y, self.scale(), self.zero_point(), self.bit_width()
+        super().__init__(bits, scale, signed, narrow_range)
 
 
 def levels(bits: int, *, signed: bool, narrow_range: bool) -> tuple[int, int]:
@@ -89,6 +111,25 @@ def levels(bits: int, *, signed: bool, narrow_range: bool) -> tuple[int, int]:
     if not signed:
         return 0, 2**bits - 1 - narrow_range
     return -(2 ** (bits - 1)) + narrow_range, 2 ** (bits - 1) - 1
+
+
+class _Uniform(ExtendedInjector):
+    tensor_quant = UniformQuant
+    float_to_int_impl_type = FloatToIntImplType.ROUND
+
+
+class UniformActQuant(_Uniform):
+    """Activation quantizer with any step: ``bits``, ``scale``, ``signed``, ``narrow_range``."""
+
+    proxy_class = ActQuantProxyFromInjector
+
+
+class UniformWeightQuant(_Uniform):
+    """Weight quantizer with any step and all levels: ``weight_bits``, ``weight_scale``."""
+
+    proxy_class = WeightQuantProxyFromInjector
+    signed = True
+    narrow_range = False
 
 
 class _Integer(ExtendedInjector):

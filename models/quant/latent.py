@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .binary import BinaryQuant
-from .integer import IntegerQuant
+
+class LatentWeight(NamedTuple):
+    """Real weights and the range of the levels that they are quantized to.
+
+    Attributes:
+        weight: Parameter of the layer.
+        low: Least level.
+        high: Largest level.
+    """
+
+    weight: Tensor
+    low: float
+    high: float
 
 
-def latent_weights(net: nn.Module) -> list[Tensor]:
-    """Return the latent weights of every binary or integer layer; their levels are in [-1, 1]."""
+def latent_weights(net: nn.Module) -> list[LatentWeight]:
+    """Return the weights of every layer whose quantizer has a ``latent_range``."""
     layers: list[Any] = [module for module in net.modules() if hasattr(module, "weight_quant")]
+    quantizers = [(layer.weight, layer.weight_quant.tensor_quant) for layer in layers]
     return [
-        layer.weight
-        for layer in layers
-        if isinstance(layer.weight_quant.tensor_quant, BinaryQuant | IntegerQuant)
+        LatentWeight(weight, *quantizer.latent_range)
+        for weight, quantizer in quantizers
+        if hasattr(quantizer, "latent_range")
     ]
 
 
 @torch.no_grad()
-def clip_latent_weights(weights: list[Tensor], bound: float = 1.0) -> None:
-    """Clamp ``weights`` to [-bound, bound] in place.
+def clip_latent_weights(latent: Sequence[LatentWeight]) -> None:
+    """Clamp weights to the range of their levels, in place.
 
-    To be called after every step of the optimizer: beyond the clip of the straight-through
-    estimator a weight gets no gradient and would never change its sign again.
+    To be called after every step of the optimizer: where the straight-through estimator stops a
+    weight gets no gradient and would never change its level again.
 
     References:
         Hubara et al., "Binarized Neural Networks", NIPS 2016, arXiv:1602.02830, algorithm 1.
     """
-    if weights:
-        torch._foreach_clamp_min_(weights, -bound)
-        torch._foreach_clamp_max_(weights, bound)
+    if latent:
+        weights, lows, highs = (list(column) for column in zip(*latent, strict=True))
+        torch._foreach_clamp_min_(weights, lows)
+        torch._foreach_clamp_max_(weights, highs)

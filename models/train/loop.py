@@ -15,8 +15,8 @@ from torch import nn
 
 from .. import zoo
 from ..data import DataSplit, Subset
-from ..quant import clip_latent_weights, latent_weights
 from .checkpoint import write_tensors
+from .hooks import Hooks, make_optimizer
 from .progress import progress_bar
 from .recipes import RECIPES, Recipe
 from .state import (
@@ -79,7 +79,7 @@ def fit(
     of an uninterrupted one.
 
     Args:
-        net: Network; latent weights of binary layers are clipped to [-1, 1] after every step.
+        net: Network; what its modules ask for besides gradients is in :mod:`.hooks`.
         data: Images; those to train fit in memory.
         recipe: A key of ``RECIPES`` or a recipe.
         epochs: Instead of the recipe's.
@@ -105,7 +105,7 @@ def fit(
         "run": {"seed": seed},
     }
     config["net"] = config["net"] or {"parameters": sum(p.numel() for p in net.parameters())}
-    optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr, fused=True)
+    optimizer, hooks = make_optimizer(net, settings), Hooks(net, settings)
     state = TrainState(history=(), best_epoch=0, best_weights=copy_weights(net), seconds=0.0)
     if checkpoint is not None:
         if resume and state_path(checkpoint).exists():
@@ -116,9 +116,10 @@ def fit(
     started = time.perf_counter() - state.seconds
     with progress_bar(progress, settings.epochs, state.epoch) as show:
         for epoch in range(state.epoch + 1, settings.epochs + 1):
-            loss = _train_epoch(net, data.train, optimizer, settings, seed, epoch)
+            loss = _train_epoch(net, data.train, optimizer, hooks, settings, seed, epoch)
             record = EpochRecord(epoch=epoch, loss=loss, val_accuracy=evaluate(net, data.val))
-            state = state.after(record, net, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            state = state.after(record, net, seconds, settled=hooks.settled_epoch)
             if checkpoint is not None:
                 if state.best_epoch == epoch:
                     _write_best(checkpoint, state, config)
@@ -192,13 +193,14 @@ def _train_epoch(
     net: nn.Module,
     data: Subset,
     optimizer: torch.optim.Optimizer,
+    hooks: Hooks,
     recipe: Recipe,
     seed: int,
     epoch: int,
 ) -> float:
     """Run one epoch and return its mean loss; all its random numbers follow from seed and epoch."""
     net.train()
-    latent = latent_weights(net)
+    hooks.before_epoch(epoch)
     steps = len(data) // recipe.batch_size
     total = 0.0
     with torch.random.fork_rng(devices=[]):
@@ -208,11 +210,12 @@ def _train_epoch(
             done = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(done)
-            loss = recipe.compute_loss(net(data.images[batch].float()), data.labels[batch])
+            loss = hooks.loss(data.images[batch].float(), data.labels[batch])
             optimizer.zero_grad()
             loss.backward()
+            hooks.before_step()
             optimizer.step()
-            clip_latent_weights(latent)
+            hooks.after_step()
             total += float(loss.detach())
     if not math.isfinite(total):
         raise ValueError(f"train: the loss is {total} in epoch {epoch}; lower lr={recipe.lr}")

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from ..blocks.conv import ConvBlock, PoolAt
 from ..blocks.mlp import LinearBlock
-from ..dtypes import integer_range
 from ..layers import BinaryAct, PositiveScale
-from ..precision import Act, Weight, check_precisions, linear
+from ..precision import act_grid, check_precisions, input_grid, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +74,8 @@ class ConvNetConfig:
     pad_value: int = -1
     pool_at: PoolAt = "activation"
     input_dtype: str = "UINT8"
-    weight: Weight = "binary"
-    act: Act = "binary"
+    weight: str = "binary"
+    act: str = "binary"
     clip: float = 1.0
     bn_momentum: float = 0.1
 
@@ -101,7 +100,7 @@ class ConvNetConfig:
                 f"{self.name}: pool_at={self.pool_at!r} is none of {', '.join(get_args(PoolAt))}"
             )
         check_precisions(self.weight, self.act, self.name)
-        integer_range(self.input_dtype, f"{self.name}: input_dtype")
+        input_grid(self.input_dtype, f"{self.name}: input_dtype")
         if not self.clip > 0:
             raise ValueError(f"{self.name}: clip must be > 0, got {self.clip}")
         if not 0 < self.bn_momentum <= 1:
@@ -158,6 +157,7 @@ class ConvNet(nn.Module):
         self.config = config
         is_bipolar = config.input_dtype == "BIPOLAR"
         self.input_act = BinaryAct(clip=config.clip) if is_bipolar else None
+        image, hidden = input_grid(config.input_dtype, config.name), act_grid(config.act)
         blocks: list[nn.Module] = []
         fan_in = config.image[0]
         layers = config.convolutions()
@@ -174,6 +174,7 @@ class ConvNet(nn.Module):
                     weight=config.weight,
                     act=config.act,
                     clip=config.clip,
+                    inputs=hidden if index else image,
                     bn_momentum=config.bn_momentum,
                 )
             )
@@ -188,12 +189,15 @@ class ConvNet(nn.Module):
                     weight=config.weight,
                     act=config.act,
                     clip=config.clip,
+                    inputs=hidden,
                     bn_momentum=config.bn_momentum,
                 )
                 for fan_in, width in zip(widths, config.hidden, strict=False)
             )
         )
-        self.head = linear(widths[-1], config.classes, weight=config.weight, clip=config.clip)
+        self.head = linear(
+            widths[-1], config.classes, weight=config.weight, clip=config.clip, inputs=hidden
+        )
         # a sum of n random terms has standard deviation sqrt(n)
         self.scale = None if config.weight == "float" else PositiveScale(widths[-1] ** -0.5)
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..blocks.mlp import LinearBlock
-from ..dtypes import integer_range
 from ..layers import BinaryAct, PositiveScale
-from ..precision import Act, Weight, check_precisions, linear
+from ..precision import act_grid, check_precisions, input_grid, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +35,8 @@ class MlpConfig:
     hidden: tuple[int, ...] = (256, 256, 256)
     classes: int = 10
     input_dtype: str = "UINT5"
-    weight: Weight = "binary"
-    act: Act = "binary"
+    weight: str = "binary"
+    act: str = "binary"
     clip: float = 1.0
     bn_momentum: float = 0.1
 
@@ -49,7 +48,7 @@ class MlpConfig:
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"{self.name}: hidden needs widths >= 1, got {self.hidden}")
         check_precisions(self.weight, self.act, self.name)
-        integer_range(self.input_dtype, f"{self.name}: input_dtype")
+        input_grid(self.input_dtype, f"{self.name}: input_dtype")
         if not self.clip > 0:
             raise ValueError(f"{self.name}: clip must be > 0, got {self.clip}")
         if not 0 < self.bn_momentum <= 1:
@@ -69,6 +68,7 @@ class Mlp(nn.Module):
         super().__init__()
         self.config = config
         widths = (config.in_features, *config.hidden)
+        image, hidden = input_grid(config.input_dtype, config.name), act_grid(config.act)
         self.input_act = BinaryAct(clip=config.clip) if config.input_dtype == "BIPOLAR" else None
         self.blocks = nn.Sequential(
             *(
@@ -78,12 +78,15 @@ class Mlp(nn.Module):
                     weight=config.weight,
                     act=config.act,
                     clip=config.clip,
+                    inputs=hidden if index else image,
                     bn_momentum=config.bn_momentum,
                 )
-                for fan_in, width in zip(widths, config.hidden, strict=False)
+                for index, (fan_in, width) in enumerate(zip(widths, config.hidden, strict=False))
             )
         )
-        self.head = linear(widths[-1], config.classes, weight=config.weight, clip=config.clip)
+        self.head = linear(
+            widths[-1], config.classes, weight=config.weight, clip=config.clip, inputs=hidden
+        )
         # an accumulator of n random signs has standard deviation sqrt(n)
         self.scale = None if config.weight == "float" else PositiveScale(widths[-1] ** -0.5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 
 from ..blocks.residual import BasicBlock, ResidualStyle
 from ..dtypes import integer_range
+from ..grid import Grid
 from ..layers import BinaryAct, PositiveScale
-from ..precision import Act, Weight, check_precisions, linear
+from ..precision import check_precisions, input_grid, linear
 
 Residual = Literal["auto", "int2", "int3", "int4", "int8", "uint2", "uint3", "uint4", "uint8"]
 
@@ -45,8 +47,8 @@ class ResNetConfig:
     classes: int = 10
     pad_value: int = -1
     input_dtype: str = "UINT8"
-    weight: Weight = "binary"
-    act: Act = "uint4"
+    weight: str = "binary"
+    act: str = "uint4"
     residual: Residual = "auto"
     clip: float = 1.0
     bn_momentum: float = 0.1
@@ -85,7 +87,7 @@ class ResNetConfig:
 
     def style(self) -> ResidualStyle:
         """Return the precisions of the blocks."""
-        residual: Act = "int4"
+        residual: str = "int4"
         if self.act == "float":
             residual = "float"
         elif self.residual != "auto":
@@ -119,7 +121,14 @@ class ResNet(nn.Module):
         self.input_act = BinaryAct(clip=config.clip) if is_bipolar else None
         channels = config.widths[0]
         self.stem = nn.Sequential(
-            *style.conv_norm(config.image[0], channels, 3, 1, is_bipolar=is_bipolar),
+            *style.conv_norm(
+                config.image[0],
+                channels,
+                3,
+                1,
+                grid=input_grid(config.input_dtype, config.name),
+                is_bipolar=is_bipolar,
+            ),
             style.output(),
         )
         blocks: list[nn.Module] = []
@@ -130,7 +139,13 @@ class ResNet(nn.Module):
                 channels = width
         self.blocks = nn.Sequential(*blocks)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = linear(channels, config.classes, weight=config.weight, clip=config.clip)
+        self.head = linear(
+            channels,
+            config.classes,
+            weight=config.weight,
+            clip=config.clip,
+            inputs=_averaged(style.output_grid, config),
+        )
         self.scale = None if config.weight == "float" else PositiveScale(channels**-0.5)
 
     @property
@@ -149,3 +164,12 @@ class ResNet(nn.Module):
             x = self.input_act(x)
         logits: Tensor = self.head(self.pool(self.blocks(self.stem(x))).flatten(1))
         return logits if self.scale is None else self.scale(logits)
+
+
+def _averaged(grid: Grid | None, config: ResNetConfig) -> Grid | None:
+    """Return the values of the average of all pixels of the last maps."""
+    if grid is None:
+        return None
+    stride = 2 ** (len(config.widths) - 1)
+    pixels = math.prod(-(-size // stride) for size in config.image[1:])
+    return Grid(step=grid.step / pixels, low=grid.low * pixels, high=grid.high * pixels)

@@ -17,7 +17,7 @@ name: tiny-cnn
 model: {{zoo: digits-cnn, features: {features}, pool_at: {pool_at}}}
 data: {{name: digits-8}}
 train: {{epochs: 1, float_epochs: 0}}
-hardware: {{folding: folding.json, fifo_depth: 2}}
+hardware: {{folding: folding.json, fifos: 2}}
 verify: {{images: 3, cycle_images: 2}}
 synth: {{enabled: false}}
 """

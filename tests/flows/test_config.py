@@ -189,3 +189,45 @@ def test_every_packaged_example_loads(name, tmp_path, monkeypatch):
     config = load_config(name)
     assert config.name == name
     assert config.output == tmp_path / "build" / name
+
+
+@pytest.mark.parametrize(
+    ("given", "choice"),
+    [
+        ("throughput", "throughput"),
+        ("minimal", "minimal"),
+        ("0", 0),
+        ("16", 16),
+        ("{fc0_out: 8, fc1_out: 0}", {"fc0_out": 8, "fc1_out": 0}),
+    ],
+)
+def test_fifos_are_a_word_a_number_or_depths_by_stream(tmp_path, given, choice):
+    text = MINIMAL.replace("fps: 1000", f"fps: 1000, fifos: {given}")
+    assert load_config(write(tmp_path, text)).hardware.fifos == choice
+    assert load_config(write(tmp_path, MINIMAL)).hardware.fifos == "throughput"
+
+
+@pytest.mark.parametrize(
+    "content", ["fc0_out: 8\n", '{"is_minimal": true, "depths": {"fc0_out": 8}}']
+)
+def test_fifos_may_be_in_a_file_beside_the_configuration(tmp_path, content):
+    (tmp_path / "fifos.json").write_text(content)
+    text = MINIMAL.replace("fps: 1000", "fps: 1000, fifos: fifos.json")
+    assert load_config(write(tmp_path, text)).hardware.fifos == {"fc0_out": 8}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("minmal", "hardware.fifos: must be throughput or minimal, a number of beats, or"),
+        ("-1", "hardware.fifos: must be 0 to 65536 beats, got -1"),
+        ("65537", "hardware.fifos: must be 0 to 65536 beats, got 65537"),
+        ("true", "hardware.fifos: must be a number of beats, got True"),
+        ("{fc0_out: 2.5}", "hardware.fifos: fc0_out: must be a number of beats, got 2.5"),
+        ("{fc0_out: -3}", "hardware.fifos: fc0_out: must be 0 to 65536 beats, got -3"),
+    ],
+)
+def test_wrong_fifos_are_named(tmp_path, given, message):
+    text = MINIMAL.replace("fps: 1000", f"fps: 1000, fifos: {given}")
+    assert message in problem(write(tmp_path, text))
+    assert "--set: " + message in problem(write(tmp_path, MINIMAL), f"hardware.fifos={given}")

@@ -29,7 +29,7 @@ STAGES = [
     },
     {
         "name": "rtl",
-        "against": "reference and clock simulator",
+        "against": "reference and simulator",
         "images": 4,
         "elements": 44,
         "mismatches": 0,
@@ -82,6 +82,17 @@ def folder(tmp_path):
             "latency_cycles": 1234,
             "fps": 25000.0,
             "total_cycles": 9000,
+            "limit": "buffer is the bottleneck: 1,000 cycles an image",
+            "stages": [
+                {
+                    "stage": "buffer",
+                    "images": 1,
+                    "busy_cycles": 250,
+                    "starved_cycles": 500,
+                    "blocked_cycles": 250,
+                }
+            ],
+            "fifos": [{"stream": "x", "stage": "buffer", "depth": 4, "most_beats": 3}],
         },
     )
     bitstream = b"bits"
@@ -121,6 +132,17 @@ def test_every_figure_comes_from_the_file_that_measured_it(folder, config):
         "initiation_interval_cycles": 1000,
         "latency_cycles": 1234,
         "fps": 25000.0,
+        "limit": "buffer is the bottleneck: 1,000 cycles an image",
+        "stages": [
+            {
+                "stage": "buffer",
+                "images": 1,
+                "busy_cycles": 250,
+                "starved_cycles": 500,
+                "blocked_cycles": 250,
+            }
+        ],
+        "fifos": [{"stream": "x", "stage": "buffer", "depth": 4, "most_beats": 3}],
         "simulated_cycles_equal_rtl": True,
     }
     resources = report["resources"]
@@ -138,6 +160,14 @@ def test_every_figure_comes_from_the_file_that_measured_it(folder, config):
     json.dumps(report)
 
 
+def test_the_page_shows_what_a_stage_does_with_its_cycles(folder, config):
+    html = page(collect(folder, config, STEPS), None)
+    for x, width, colour in ((0, 80, "#2b7a4b"), (80, 160, "#d9d9d9"), (240, 80, "#c0392b")):
+        assert f"<rect x='{x:.1f}' width='{width:.1f}' height='12' fill='{colour}'/>" in html
+    assert "25.0 % busy" in html
+    assert "buffer is the bottleneck" in html
+
+
 def test_accuracy_counts_every_image_at_both_ends():
     labels = np.array([3, 1, 4])
     assert accuracy(labels, labels) == 1.0
@@ -148,6 +178,20 @@ def test_accuracy_counts_every_image_at_both_ends():
 def test_a_verification_of_some_images_counts_only_those(folder, config):
     np.savez(folder / "answers.npz", prediction=[0, 1])
     assert collect(folder, config, STEPS)["model"]["accuracy_hardware"] == 1.0
+
+
+def test_a_bitstream_of_the_back_end_before_is_not_that_of_finn(folder, config):
+    found = {
+        "board": "Pynq-Z1", "part": "xc7z020clg400-1", "product": "hdl", "nodes": [{}, {}],
+        "performance": {"max_cycles": 64}, "resources": {"LUT": 12}, "proof": [], "passed": True,
+    }  # fmt: skip
+    (folder / "finn.json").write_text(json.dumps(found))
+    report = collect(folder, config.model_copy(update={"backend": "finn"}), STEPS)
+    assert (folder / "synth.json").is_file()
+    assert report["bitstream"] is None
+    assert report["resources"]["lut"] is None
+    assert report["finn"]["nodes"] == 2
+    assert dict(rows(report))["target"] == "Pynq-Z1 (xc7z020clg400-1) by FINN"
 
 
 def test_what_was_not_measured_is_null_and_shown_as_a_dash(folder, config):
@@ -209,7 +253,7 @@ def test_the_page_is_small_and_loads_nothing(folder, config):
     assert outline.loaded == []
     assert "script" not in outline.tags
     assert {"svg", "table", "h1"} <= set(outline.tags)
-    assert outline.tags.count("rect") == 64
+    assert outline.tags.count("rect") == 64 + 3  # pixels, and the parts of a bar
     assert len(html) < 100_000
     assert "answer: class 7; true class 7" in html
     assert "every integer and every cycle is equal" in html

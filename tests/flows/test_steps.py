@@ -11,7 +11,7 @@ from popshift.flows import CheckFailedError, ConfigError, build, load_config, ru
 from popshift.flows.steps.simulate import RateNotReachedError
 from popshift.flows.steps.synth import DoesNotFitError, ends
 from popshift.hw import storage
-from popshift.hw.errors import FoldingError, ModelFileError
+from popshift.hw.errors import FoldingError, GraphError, ModelFileError
 
 SMALL = """\
 name: tiny
@@ -52,6 +52,46 @@ def test_the_timing_is_that_of_the_simulator_and_reaches_the_rate(folder):
     assert timing["fps"] == 25e6 / timing["initiation_interval_cycles"]
     assert timing["fps"] >= 20_000
     assert timing["latency_cycles"] > 0
+    for stage in timing["stages"]:
+        cycles = [stage[f"{what}_cycles"] for what in ("busy", "starved", "blocked")]
+        assert sum(cycles) == timing["initiation_interval_cycles"] * stage["images"]
+    slowest = [stage["stage"] for stage in timing["stages"] if not stage["starved_cycles"]]
+    assert slowest
+    assert any(stage in timing["limit"] for stage in slowest)
+
+
+def test_the_fifos_of_a_build_are_sized_for_its_slowest_layer(folder):
+    dataflow = storage.load(folder / "out")
+    fifos = json.loads((folder / "out" / "fifos.json").read_text())
+    timing = json.loads((folder / "out" / "timing.json").read_text())
+    assert fifos["choice"] == "throughput"
+    assert fifos["interval_cycles"] == timing["initiation_interval_cycles"]
+    depths = {stage.inputs[0]: stage.depth for stage in dataflow.stages if stage.kind == "fifo"}
+    assert sorted(depths.values()) == sorted(fifos["depths"].values())
+    assert [fifo["depth"] for fifo in timing["fifos"]] == list(depths.values())
+    assert all(0 < fifo["most_beats"] <= fifo["depth"] for fifo in timing["fifos"])
+
+
+@pytest.mark.parametrize(
+    ("given", "choice"), [("minimal", "minimal"), ("3", "given"), ("{fc0_out: 5}", "given")]
+)
+def test_fifos_are_as_the_configuration_asks(folder, given, choice):
+    overrides = [f"hardware.fifos={given}"]
+    build(folder / "small.yaml", overrides=overrides, output=folder / "out", until="compile")
+    fifos = json.loads((folder / "out" / "fifos.json").read_text())
+    assert fifos["choice"] == choice
+    assert fifos.get("is_minimal", choice == "given")
+    if choice == "given":
+        assert fifos["depths"]["fc0_out"] == (5 if "fc0_out" in given else 3)
+        assert len(fifos["depths"]) == (1 if "fc0_out" in given else 4)  # the ends have one too
+
+
+def test_a_fifo_of_an_unknown_stream_is_named(folder):
+    with pytest.raises(GraphError, match="FIFO of stream 'fc9': unknown; the streams are"):
+        build(
+            folder / "small.yaml", overrides=["hardware.fifos={fc9: 2}"], output=folder / "out",
+            until="compile",
+        )  # fmt: skip
 
 
 def test_a_data_set_is_read_from_the_folder_that_the_configuration_names(tmp_path):
@@ -69,8 +109,8 @@ def test_training_twice_gives_the_same_model(folder):
 
 
 def test_fifos_that_are_too_small_for_the_rate_are_named(folder):
-    overrides = ["hardware.fps=24000", "model.hidden=[32,32]", "hardware.fifo_depth=1"]
-    with pytest.raises(RateNotReachedError, match=r"leave out hardware\.fifo_depth"):
+    overrides = ["hardware.fps=24000", "model.hidden=[32,32]", "hardware.fifos=1"]
+    with pytest.raises(RateNotReachedError, match=r"leave out hardware\.fifos"):
         build(folder / "small.yaml", overrides=overrides, output=folder / "out", until="simulate")
 
 

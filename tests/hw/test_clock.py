@@ -12,7 +12,7 @@ from popshift.hw.dtypes import unsigned
 from popshift.hw.errors import SimulationError
 from popshift.hw.graph import Dataflow, Stage, StreamType
 from popshift.hw.schedule import Pipe, Thread, table
-from popshift.hw.sim import simulate
+from popshift.hw.sim.clock import simulate
 from popshift.hw.stages import Fifo, Width
 
 from .networks import small_network

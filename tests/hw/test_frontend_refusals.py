@@ -214,10 +214,6 @@ CASES = {
         lambda: padded(1.0, (0, 1, 0, 0, 0, 0, 0, 0)),
         "its pads [0, 1, 0, 0, 0, 0, 0, 0] of (1, 2, 4, 4) are not around height and width",
     ),
-    "groups": (
-        lambda: maps(channels=4).conv(np.ones((4, 2, 1, 1)), group=2),
-        "it has 2 groups for 4 channels and 4 outputs; use group = 1, or a depthwise layer",
-    ),
     "per pixel": (
         per_pixel,
         "its term differs from pixel to pixel of an image; give one value per channel",

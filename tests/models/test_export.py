@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from brevitas.core.bit_width import BitWidthConst
@@ -126,6 +127,16 @@ def test_file_is_one_checked_graph_with_shapes_annotation_and_signs(exported, tr
     assert all(set(np.unique(weight)) == {-1.0, 1.0} for weight in weights)
     ops = {node.op_type for node in model.graph.node}
     assert ops in ({"BipolarQuant", op, "BatchNormalization", "Mul"} for op in ("MatMul", "Gemm"))
+
+
+def test_the_file_runs_as_it_is_in_onnxruntime(exported, golden, trained, digits):
+    session = onnxruntime.InferenceSession(exported.model)
+    (source,), logits = session.get_inputs(), []
+    for image in golden["input"].astype(np.float32):
+        logits.append(session.run(None, {source.name: image[None]})[0][0])
+    with torch.no_grad():
+        want = trained(digits.test.images.float()).numpy()
+    np.testing.assert_array_equal(logits, want)
 
 
 def test_file_does_not_say_where_it_was_made(exported):
@@ -267,7 +278,9 @@ def test_a_wrong_weight_in_the_file_is_found(trained, digits, tmp_path, monkeypa
 
     def with_a_flipped_weight(*args):
         model = make(*args)
-        node = model.get_nodes_by_op_type("BipolarQuant")[1]
+        quantizers = model.get_nodes_by_op_type("BipolarQuant")
+        weights = [node for node in quantizers if model.get_initializer(node.input[0]) is not None]
+        node = weights[1]
         weight = model.get_initializer(node.input[0]).copy()
         weight[3, 7] *= -1
         model.set_initializer(node.input[0], weight)

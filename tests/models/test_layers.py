@@ -169,14 +169,14 @@ def test_integer_weights_fill_the_range_of_the_latent_ones(bits):
     assert high * weight_step(bits) <= 1 < (high + 1) * 2 * weight_step(bits)
 
 
-def test_latent_weights_of_all_quantized_layers_are_clipped():
+def test_latent_weights_of_all_quantized_layers_are_clipped_to_their_levels():
     layers = [BinaryConv2d(1, 1, 1), IntegerConv2d(1, 1, 1, bits=2), IntegerLinear(1, 1, bits=4)]
     net = torch.nn.Sequential(*layers, torch.nn.Conv2d(1, 1, 1))
     with torch.no_grad():
         for layer in net:
             layer.weight.fill_(3.0)
     clip_latent_weights(latent_weights(net))
-    assert [layer.weight.max().item() for layer in net] == [1.0, 1.0, 1.0, 3.0]
+    assert [layer.weight.max().item() for layer in net] == [1.0, 1.0, 0.875, 3.0]
 
 
 @pytest.mark.parametrize(

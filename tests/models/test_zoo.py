@@ -8,7 +8,17 @@ from torch import nn
 
 from popshift.models import zoo
 from popshift.models.dtypes import integer_range
-from popshift.models.layers import BinaryAct, BinaryConv2d, BinaryLinear, IntegerAct
+from popshift.models.grid import Grid
+from popshift.models.layers import (
+    AdderLinear,
+    BinaryAct,
+    BinaryConv2d,
+    BinaryLinear,
+    FixedPointAct,
+    IntegerAct,
+    ShiftLinear,
+)
+from popshift.models.precision import ACTS, WEIGHTS, act_grid, activation
 
 
 def widths(net):
@@ -203,11 +213,17 @@ def test_unknown_option_lists_the_known_ones():
         ({"hidden": (4, 0)}, "mlp: hidden needs widths >= 1, got (4, 0)"),
         ({"classes": 0}, "mlp: classes must be >= 1, got 0"),
         ({"in_features": -1}, "mlp: in_features must be >= 1, got -1"),
-        ({"weight": "int1"}, "mlp: weight='int1' is none of binary, int2, int3, int4, int8, float"),
+        ({"weight": "int1"}, f"mlp: weight='int1' is none of {', '.join(WEIGHTS)}"),
+        ({"act": "relu"}, f"mlp: act='relu' is none of {', '.join(ACTS)}, fixedI.F"),
         (
-            {"act": "relu"},
-            "mlp: act='relu' is none of binary, int2, int3, int4, int8, "
-            "uint2, uint3, uint4, uint8, float",
+            {"act": "fixed0.4"},
+            "mlp: fixed point: integer bits must be >= 1 and fraction bits >= 0, 2 to 24 in all, "
+            "got 0 and 4",
+        ),
+        (
+            {"weight": "adder4", "act": "float"},
+            "mlp: weight='adder4' needs activations of few bits, not act='float'; "
+            "use uint4 or such",
         ),
         ({"clip": 0.0}, "mlp: clip must be > 0, got 0.0"),
         ({"bn_momentum": 0.0}, "mlp: bn_momentum must be in (0, 1], got 0.0"),
@@ -253,7 +269,7 @@ def test_option_out_of_range_says_what_is_allowed(option, message):
         ({"padding": -1}, "padding must be >= 0, got -1"),
         ({"pad_value": 2}, "pad_value must be -1, 0 or 1, got 2"),
         ({"pool_at": "input"}, "pool_at='input' is none of activation, accumulator"),
-        ({"weight": "uint2"}, "weight='uint2' is none of binary, int2, int3, int4, int8, float"),
+        ({"weight": "uint2"}, f"weight='uint2' is none of {', '.join(WEIGHTS)}"),
         ({"clip": -1.0}, "clip must be > 0, got -1.0"),
         ({"bn_momentum": 2.0}, "bn_momentum must be in (0, 1], got 2.0"),
     ],
@@ -286,3 +302,53 @@ def test_input_datatypes_are_integers_of_at_most_24_bits(dtype):
 def test_ends_of_input_datatypes(dtype, ends):
     assert integer_range(dtype, "input_dtype") == ends
     assert zoo.create("mlp", hidden=(2,), input_dtype=dtype).input_dtype == dtype
+
+
+@pytest.mark.parametrize("name", [*ACTS, "fixed3.5", "fixed1.1"])
+def test_activations_have_the_values_of_their_grid(name):
+    act, grid = activation(name, clip=1.0).eval(), act_grid(name)
+    y = act(torch.linspace(-300, 300, 100_001))
+    if grid is None:
+        assert name == "float"
+        return
+    steps = (y.detach() / grid.step).round()
+    assert torch.equal(steps * grid.step, y.detach())
+    assert (steps.min(), steps.max()) == (grid.low, grid.high)
+
+
+def test_fixed_point_activations_are_named_by_their_bits():
+    net = zoo.create("mlp", hidden=(4,), act="fixed3.5")
+    relu, act = net.blocks[0][2]
+    assert isinstance(relu, torch.nn.ReLU)
+    assert isinstance(act, FixedPointAct)
+    assert act_grid("fixed3.5") == Grid(step=1 / 32, low=0, high=127)
+    options = zoo.describe(net)
+    assert zoo.create(options.pop("name"), **options).config == net.config
+
+
+@pytest.mark.parametrize(
+    ("weight", "levels"),
+    [
+        ("shift-q3", {0.125, 0.25, 0.5}),  # 1 comes by training
+        ("shift-ps3", {0.0, 0.25, 0.5, 1.0}),
+        ("shift-ps2", {0.0, 1.0}),
+        ("s3", {0.0, 1.0, 2.0, 4.0}),
+    ],
+)
+def test_shift_precisions_have_their_weights(weight, levels):
+    net = zoo.create("mlp", weight=weight, act="uint4")
+    layers = [m for m in net.modules() if isinstance(m, ShiftLinear)]
+    assert len(layers) == 4
+    seen = [set(layer.quant_weight().value.abs().unique().tolist()) for layer in layers]
+    assert set().union(*seen) <= levels
+    assert max(map(len, seen)) == len(levels)
+
+
+def test_adder_weights_lie_on_the_grid_of_their_inputs():
+    """Pixels 0 to 16 in five bits, then four bits in quarters; weights of four bits and a sign."""
+    net = zoo.create("mlp", hidden=(8, 8), weight="adder4", act="uint4")
+    layers = [m for m in net.modules() if isinstance(m, AdderLinear)]
+    assert [float(layer.quant_weight().scale) for layer in layers] == [4.0, 0.5, 0.5]
+    assert [layer.unit for layer in layers] == [31 / 4, 15 / 16, 15 / 16]
+    floats = zoo.create("mlp", hidden=(8,), weight="adder", act="float")
+    assert [m.unit for m in floats.modules() if isinstance(m, AdderLinear)] == [31 / 4, 1.0]

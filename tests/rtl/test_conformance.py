@@ -57,7 +57,7 @@ def test_a_model_is_reused_until_its_sources_change(tmp_path: Path) -> None:
     first = compile_model(tmp_path / "rtl", dataflow, tmp_path)
     made = first.program.stat().st_mtime_ns
     assert compile_model(tmp_path / "rtl", dataflow, tmp_path).program.stat().st_mtime_ns == made
-    source = tmp_path / "rtl" / "fifo.sv"
+    source = tmp_path / "rtl" / "stream_fifo.sv"
     source.write_text(source.read_text() + "\n// changed\n")
     assert compile_model(tmp_path / "rtl", dataflow, tmp_path).program != first.program
 

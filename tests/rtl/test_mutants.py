@@ -94,7 +94,7 @@ MUTANTS = [
     ),
     Mutant(
         "pointer_wraps_early",
-        "threshold",
+        "fifo",
         "credit_buffer",
         "LAST = POINTER_W'(CAPACITY - 1)",
         "LAST = POINTER_W'(CAPACITY - 2)",
@@ -102,7 +102,7 @@ MUTANTS = [
     Mutant(
         "accepts_without_valid",
         "fifo",
-        "fifo",
+        "stream_fifo",
         "assign fire = s_axis_tvalid && s_axis_tready;",
         "assign fire = s_axis_tready;",
     ),
@@ -410,12 +410,16 @@ MUTANTS = [
         "line[(CYCLES-1)*WIDTH+:WIDTH]",
         "line[(CYCLES-1)*WIDTH/2+:WIDTH]",
     ),
-    Mutant("read_without_place", "fifo", "fifo", "waiting != '0 && has_place", "waiting != '0"),
-    Mutant("place_not_given_back", "fifo", "fifo", "if (fire != pop) places", "if (fire) places"),
+    Mutant(
+        "read_without_place", "fifo", "stream_fifo", "waiting != '0 && has_place", "waiting != '0"
+    ),
+    Mutant(
+        "place_not_given_back", "fifo", "stream_fifo", "if (fire != pop) places", "if (fire) places"
+    ),
     Mutant(
         "read_before_it_came",
         "fifo",
-        "fifo",
+        "stream_fifo",
         "assign read          = waiting != '0",
         "assign read = (waiting != '0 || fire)",
     ),

@@ -19,7 +19,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small build that verifies."""
     folder = tmp_path_factory.mktemp("verified") / "build"
     settings = ("model.hidden=[32, 16]", "train.epochs=2", "train.float_epochs=0")
-    settings += ("verify.cycle_images=20", "synth.enabled=false", "hardware.fifo_depth=2")
+    settings += ("verify.cycle_images=20", "synth.enabled=false", "hardware.fifos=2")
     settings += ("hardware.fps=null", "hardware.folding={fc0: {simd: 8, pe: 4}, fc1: {simd: 8}}")
     build("digits-mlp", overrides=settings, output=folder, until="verify")
     return folder
@@ -96,12 +96,12 @@ def edit_arrays(folder: Path, change) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_a_constant_that_changes_only_the_timing(folder: Path) -> None:
-    source = folder / "rtl" / "fifo.sv"
+    source = folder / "rtl" / "stream_fifo.sv"
     text = source.read_text()
     assert ".CAPACITY(DEPTH)" in text
     source.write_text(text.replace(".CAPACITY(DEPTH)", ".CAPACITY(1)"))
     said = failure(folder)
-    assert "rtl/fifo.sv line" in said
+    assert "rtl/stream_fifo.sv line" in said
     assert "first differing cycle: expected" in said
 
 

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from popshift import models
+from popshift.flows.golden import load_golden, qonnx_integers
+
+
+@pytest.fixture(scope="module", params=["adder4", "shift-ps3"])
+def exported(request, tmp_path_factory):
+    net = models.zoo.create("mlp", hidden=(6, 5), weight=request.param, act="uint4")
+    images = torch.randint(0, 17, (5, 64), generator=torch.Generator().manual_seed(0))
+    for _ in range(9):
+        net.train()(images.float())
+    folder = tmp_path_factory.mktemp(request.param)
+    return models.export(net.eval(), folder / "model.onnx", inputs=images)
+
+
+def test_qonnx_computes_the_golden_integers_of_every_point(exported):
+    """Also where the file has operators of its own, which stand for functions in it."""
+    golden = load_golden(exported.golden)
+    integers = qonnx_integers(exported.model, golden)
+    assert set(integers) == set(exported.tensors)
+    for name, values in integers.items():
+        np.testing.assert_array_equal(values, golden.tensors[name])
+
+
+def test_other_integers_are_seen(exported):
+    golden = load_golden(exported.golden, images=2)
+    name = exported.tensors[1]
+    golden.tensors[name][1, 3] += 1
+    differs = qonnx_integers(exported.model, golden)[name] != golden.tensors[name]
+    assert np.argwhere(differs).tolist() == [[1, 3]]
