@@ -199,10 +199,17 @@ class TrainSection(Section):
 
 
 class StageFolding(Section):
-    """Folding of one stage: ``pe`` neurons and ``simd`` synapses a cycle."""
+    """Folding of one stage: ``pe`` neurons and ``simd`` synapses a cycle.
+
+    Attributes:
+        pe: Neurons or channels a cycle.
+        simd: Synapses a cycle.
+        kernel: Arithmetic of a layer, ``shift`` for one, instead of the cheapest that is exact.
+    """
 
     pe: Count = 1
     simd: Count = 1
+    kernel: Name | None = None
 
 
 class HardwareSection(Section):
@@ -211,8 +218,8 @@ class HardwareSection(Section):
     Attributes:
         clock_mhz: Clock of the accelerator.
         fps: Images per second that the folding must reach.
-        folding: By stage name, ``{pe: .., simd: ..}``; or the path of a YAML file that holds it,
-            or of a folding file of FINN.
+        folding: By stage name, ``{pe: .., simd: .., kernel: ..}``; or the path of a YAML file that
+            holds it, or of a folding file of FINN.
         fifos: The FIFOs between the layers. ``throughput`` sizes them so that the slowest layer
             never waits, ``minimal`` as well, with a proof that none are cheaper, which may take
             minutes. Or the beats of all of them, or by stream, 0 for none; or the path of a YAML or

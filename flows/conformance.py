@@ -16,7 +16,7 @@ from ..hw.dtypes import IntArray
 from ..hw.emit import FAMILIES, RTL_FOLDER, SOURCES_FILE, emit
 from ..hw.graph import Dataflow, Stage, StreamType
 from ..hw.sim import clock, simulate
-from ..hw.stages import STAGES
+from ..hw.stages import STAGES, MatVec
 from .compare import NOTHING, Comparison, compare_cycles, compare_values
 from .patterns import random_patterns
 from .verilate import VerilatedModel, compile_model
@@ -28,6 +28,12 @@ def random_bench(kind: str, count: int, seed: int) -> Dataflow:
     """Return ``count`` unconnected stages of one kind with random parameters."""
     rng = np.random.default_rng([seed, *kind.encode()])
     return bench(tuple(STAGES[kind].random(f"{kind}{i}", rng) for i in range(count)))
+
+
+def random_layers(kernel: str, count: int, seed: int) -> Dataflow:
+    """Return ``count`` unconnected ``matvec`` stages of one kernel with random parameters."""
+    rng = np.random.default_rng([seed, *kernel.encode()])
+    return bench(tuple(MatVec.random_with(kernel, f"{kernel}{i}", rng) for i in range(count)))
 
 
 def bench(stages: Sequence[Stage]) -> Dataflow:

@@ -178,6 +178,20 @@ def bench_luts(da4ml: Path | None, as_json: bool) -> int:
     return main(as_json, da4ml)
 
 
+@bench.command("kernels")
+@_JSON
+def bench_kernels(as_json: bool) -> int:
+    """LUTs of each kernel against the same layer with multiplications. Takes minutes.
+
+    \b
+    popshift bench kernels
+    popshift bench kernels --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.kernels import main  # noqa: PLC0415 (rich is slow to load)
+
+    return main(as_json)
+
+
 @bench.command("simulate")
 @_JSON
 def bench_simulate(as_json: bool) -> int:
@@ -222,6 +236,22 @@ def bench_finn(as_json: bool) -> int:
 
     bootstrap.require()
     from ..bench.finn import main  # noqa: PLC0415 (torch and FINN are slow to load)
+
+    return main(as_json)
+
+
+@bench.command("methods")
+@_JSON
+def bench_methods(as_json: bool) -> int:
+    """Accuracy, kernels and LUTs of every method, each proven in RTL. Takes half an hour.
+
+    The same small network is trained, exported, compiled and verified for each family of weights.
+
+    \b
+    popshift bench methods
+    popshift bench methods --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.methods import main  # noqa: PLC0415 (torch and numba are slow to load)
 
     return main(as_json)
 

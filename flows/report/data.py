@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...hw import storage
+from ...hw.cost import Cost
+from ...hw.stages import Layer
 from ..config import Config
 from ..tools import tool_report
 
@@ -104,18 +106,31 @@ def _timing(folder: Path, verify: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resources(folder: Path, config: Config) -> dict[str, Any]:
-    cost = storage.load(folder).cost()
-    estimated = {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
+    dataflow = storage.load(folder)
+    estimated = _units(dataflow.cost())
+    stages = [
+        {
+            "stage": stage.name,
+            "kernel": stage.kernel if isinstance(stage, Layer) else None,
+            **_units(stage.cost()),
+        }
+        for stage in dataflow.stages
+    ]
     measured = dict.fromkeys(("lut", "ff", "bram", "dsp"))
     synth = _synth(folder, config)
     if synth is None:
-        return {"target": None, **measured, "estimated": estimated}
+        return {"target": None, **measured, "estimated": estimated, "stages": stages}
     return {
         "target": config.synth.board,
         **{name: synth[name] for name in measured},
         "estimated": estimated,
+        "stages": stages,
         "also_fits": synth["also_fits"],
     }
+
+
+def _units(cost: Cost) -> dict[str, int]:
+    return {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
 
 
 def _synth(folder: Path, config: Config) -> dict[str, Any] | None:

@@ -35,8 +35,6 @@ _REASONS = MappingProxyType(
         "Resize": ("it inserts pixels, which is not supported yet", "use Conv"),
         "Upsample": ("it inserts pixels, which is not supported yet", "use Conv"),
         "LpPool": ("it sums powers of floats", "use MaxPool or AveragePool"),
-        "Trunc": ("it drops bits of a product, which is not supported yet", "use Quant"),
-        "FloatQuant": ("minifloats are not supported yet", "use Quant or BipolarQuant"),
         "If": ("the graph branches on data", "export with fixed control flow"),
         "Loop": ("the graph loops on data", "export with fixed control flow"),
     }

@@ -18,6 +18,7 @@ from ..passes.connect import assemble
 from . import (
     activations,
     concats,
+    constants,
     convolutions,
     elementwise,
     ends,
@@ -26,9 +27,10 @@ from . import (
     selections,
     shapes,
     sums,
-    weights,
+    truncations,
 )
 from .branches import give, merge_branches, users_of
+from .constants import fold_constant
 from .islands import Constant, Undeclared
 from .model_file import read_model
 from .names import identifier, is_identifier
@@ -36,12 +38,12 @@ from .nodes import Node
 from .refusals import refuse_operator
 from .report import FrontendReport
 from .walk import Handlers, Walk, refuse_file
-from .weights import fold_constant
 
 HANDLERS: Handlers = MappingProxyType(
     {
         **activations.HANDLERS,
         **concats.HANDLERS,
+        **constants.HANDLERS,
         **convolutions.HANDLERS,
         **elementwise.HANDLERS,
         **ends.HANDLERS,
@@ -50,17 +52,24 @@ HANDLERS: Handlers = MappingProxyType(
         **selections.HANDLERS,
         **shapes.HANDLERS,
         **sums.HANDLERS,
-        **weights.HANDLERS,
+        **truncations.HANDLERS,
     }
 )
 
 _DOMAINS = frozenset(
-    {"", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"}
+    {
+        "",
+        "ai.onnx",
+        "finn.custom_op.general",
+        "onnx.brevitas",
+        "popshift.ops",
+        "qonnx.custom_op.general",
+    }
 )
 _MAP_OPS = frozenset({*convolutions.HANDLERS, *pools.HANDLERS})
 # Their parameters are per channel, and do not broadcast as operands do.
 _PARAMETER_OPS = frozenset({"BatchNormalization", "Clip", "Dropout", "PRelu"})
-_QUANTIZERS = frozenset(activations.HANDLERS)
+_QUANTIZERS = frozenset({*activations.HANDLERS, *truncations.HANDLERS})
 
 
 def load(

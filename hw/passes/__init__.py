@@ -5,6 +5,7 @@ from __future__ import annotations
 from .connect import connect, logical_stages
 from .fifos import Effort, FifoSizing, Measure, SizedFifo, size_fifos
 from .fold import FoldingReport, StageFolding, apply_folding, fold, folding_report
+from .kernels import choose_kernel
 
 __all__ = [
     "Effort",
@@ -14,6 +15,7 @@ __all__ = [
     "SizedFifo",
     "StageFolding",
     "apply_folding",
+    "choose_kernel",
     "connect",
     "fold",
     "folding_report",

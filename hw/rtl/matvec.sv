@@ -29,6 +29,9 @@ module matvec #(
   parameter int X_SIGNED     = 0,
   parameter int X_BIPOLAR    = 1,
   parameter int W_BITS       = 1,
+  parameter int W_FORM       = 0,       // of weights, see dot_<KERNEL>
+  parameter int W_LOW        = 0,
+  parameter int W_HIGH       = 0,
   parameter int SUM_BITS     = 4,       // of the sum of SIMD products
   parameter int SUM_SIGNED   = 0,
   parameter int DOT_CYCLES   = 1,       // from weights to that sum
@@ -182,8 +185,8 @@ module matvec #(
   logic [PE-1:0]          plus;
   dot #(
     .KERNEL(KERNEL), .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
-    .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES),
-    .UNROLLED(UNROLLED), .WEIGHTS(WEIGHTS)
+    .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH),
+    .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES), .UNROLLED(UNROLLED), .WEIGHTS(WEIGHTS)
   ) products (.clk, .x(beat_1), .w(weights), .y(sums), .plus);
 
   // The accumulator starts from 0 because the end of the sum before cleared it.

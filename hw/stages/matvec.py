@@ -130,17 +130,21 @@ class MatVec(Layer):
             consumes={"s_axis": table(operations, slice(0, self.synapse_folds))},
             produces={"m_axis": table(operations, last_of_fold)},
         )
-        pipe = Pipe(latency=self.latency(self.simd), capacity=self._capacity)
+        pipe = Pipe(latency=self.latency, capacity=self._capacity)
         return Schedule(threads=(thread,), pipes={"m_axis": pipe})
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> MatVec:
-        """Up to 5 x 9 folds, any kernel, with or without groups, thresholds and borders."""
-        simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 5))
+        """Any kernel, see :meth:`random_with`."""
+        return cls.random_with(str(rng.choice(sorted(KERNELS))), name, rng)
+
+    @classmethod
+    def random_with(cls, kernel: str, name: str, rng: np.random.Generator) -> MatVec:
+        """Return up to 5 x 9 folds, with or without groups, thresholds and borders."""
+        simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 4))
         groups = int(rng.choice([1, 1, 2, 3]))
         folds = int(rng.integers(1, 7 if groups == 1 else 4))
         shape = (groups * pe * folds, simd * int(rng.integers(1, 6)))
-        kernel = str(rng.choice(sorted(KERNELS)))
         input_dtype, weights = KERNELS[kernel].random(shape, rng)
         stage = cls(
             name=name,
@@ -169,17 +173,16 @@ class MatVec(Layer):
     def stimulus(self, images: int, rng: np.random.Generator) -> tuple[IntArray, ...]:
         """Every second image drives one neuron to its greatest or least accumulator."""
         (x,) = super().stimulus(images, rng)
-        low, high = self.input_dtype.min, self.input_dtype.max
         for image in range(0, images, 2):
             row = self.weights[rng.integers(0, self.neurons)]
-            greatest = np.tile(np.where(row > 0, high, low), self.groups)
-            x[image] = greatest if image % 4 else low + high - greatest
+            least, greatest = self.arithmetic.extremes(self.input_dtype, row)
+            x[image] = np.tile(greatest if image % 4 else least, self.groups)
         return (x,)
 
     @property
     def _capacity(self) -> int:
         """Beats of the output buffer that keep the rate of one beat per neuron fold."""
-        return math.ceil((self.latency(self.simd) + 1) / self.synapse_folds)
+        return math.ceil((self.latency + 1) / self.synapse_folds)
 
     def locate(self, parameter: str, word: int, bit: int) -> str:
         """Return the neuron and synapse of a bit of WEIGHTS_FILE, or the level of LEVELS_FILE."""
@@ -210,7 +213,7 @@ class MatVec(Layer):
         """Counters of folds and words, valid and last bits, addresses of levels."""
         folds = self.neuron_folds // self.groups
         total = cost.counter(self.synapse_folds) + cost.counter(folds)
-        cycles = 2 + self.arithmetic.cycles(self.simd)
+        cycles = 2 + self.dot_cycles
         if self.synapse_folds > 1:
             total += cost.register(cycles)
         is_power = self.synapse_folds.bit_count() == 1
@@ -239,7 +242,7 @@ class MatVec(Layer):
         """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
         blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
         words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
-        weights = self.weight_memory(words, self.simd)
+        weights = self.weight_memory(words)
         memories = self.level_memory()
         parameters: dict[str, int | str] = {
             "MW": self.synapses,

@@ -195,9 +195,9 @@ REFUSED = {
     ),
     "weights of many bits": (
         lambda g: graphs.mvau(
-            graphs.windows(g, 4), np.full((64, 2), 93), dtype="INT32", leading=(1, 1, 1)
+            graphs.windows(g, 4), np.full((64, 2), 1 << 16), dtype="INT32", leading=(1, 1, 1)
         ),
-        r"node MVAU_1: MVAU: no kernel takes weights 93 to 93",
+        r"node MVAU_1: MVAU: kernel signed takes weights of at most 16 bits, got 65536",
     ),
     "padding that no window takes": (
         lambda g: graphs.thresholding(graphs.padded(g, (1, 1, 1, 1)), [[1]], "UINT1"),

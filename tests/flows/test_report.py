@@ -15,7 +15,7 @@ from popshift.flows.report.summary import rows, summary
 from popshift.hw import storage
 from popshift.hw.dtypes import unsigned
 from popshift.hw.graph import Dataflow, StreamType
-from popshift.hw.stages import Fifo
+from popshift.hw.stages import Fifo, MatVec
 
 STAGES = [
     {
@@ -61,8 +61,17 @@ def config(tmp_path):
 def folder(tmp_path):
     """A build folder with the files that the report reads, small and made by hand."""
     kind = StreamType(dtype=unsigned(4), shape=(4,), lanes=2)
-    fifo = Fifo(name="buffer", inputs=("x",), outputs=("y",), type=kind, depth=4)
-    dataflow = Dataflow(name="fake", inputs={"x": kind}, outputs=("y",), stages=(fifo,))
+    fifo = Fifo(name="buffer", inputs=("x",), outputs=("b",), type=kind, depth=4)
+    layer = MatVec(
+        name="fc",
+        inputs=("b",),
+        outputs=("y",),
+        weights=np.eye(4, dtype=np.int64),
+        input_dtype=unsigned(4),
+        kernel="signed",
+        simd=2,
+    )
+    dataflow = Dataflow(name="fake", inputs={"x": kind}, outputs=("y",), stages=(fifo, layer))
     storage.save(dataflow, tmp_path)
     np.savez(
         tmp_path / "golden.npz",
@@ -150,6 +159,8 @@ def test_every_figure_comes_from_the_file_that_measured_it(folder, config):
     assert [resources[name] for name in ("lut", "ff", "bram", "dsp")] == [3000, 1200, 5, 0]
     cost = storage.load(folder).cost()
     assert resources["estimated"] == {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
+    assert sum(stage["lut"] for stage in resources["stages"]) == cost.lut
+    assert [stage["kernel"] for stage in resources["stages"]] == [None, "signed"]
     bitstream = report["bitstream"]
     assert bitstream["file"] == "fake.bit"
     assert bitstream["sha256"] == hashlib.sha256((folder / "fake.bit").read_bytes()).hexdigest()

@@ -30,17 +30,11 @@ def _layer(node: Node, point: Point, weights: FloatArray) -> tuple[DataType, str
             integers = 2 * integers - 1
         return BIPOLAR, "xnor", integers
     dtype = point.kind.dtype
-    for name, kernel in KERNELS.items():
-        try:
-            kernel.check_input(dtype)
-            kernel.weight_dtype(integers)
-        except DatatypeError:
-            continue
-        if name != "xnor":  # its accumulator is another one
-            return dtype, name, integers
-    raise node.refused(
-        f"no kernel takes weights {integers.min()} to {integers.max()} and {dtype.name} inputs"
-    )
+    try:
+        KERNELS["signed"].code(integers)
+    except DatatypeError as error:
+        raise node.refused(str(error)) from error
+    return dtype, "signed", integers
 
 
 def _staircase(reader: Reader, node: Node, index: int, channels: int) -> Thresholds:

@@ -1,0 +1,92 @@
+"""Stages that a few random ones may miss: odd sizes, padding at single sides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from popshift.hw.dtypes import BIPOLAR, signed, unsigned
+from popshift.hw.graph import Stage, StreamType
+from popshift.hw.stages import Border, Concat, Depthwise, Fifo, MatVec, Pool, Thresholds, Window
+
+
+def directed(kind: str) -> tuple[Stage, ...]:
+    """Return stages of a kind, or layers of a kernel."""
+    ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
+    if kind == "signed":
+        weights = np.random.default_rng(0).integers(-2, 2, (4, 6))
+        return (
+            MatVec(name="a", **ends, weights=weights, input_dtype=unsigned(3), kernel=kind, simd=3),
+        )
+    if kind == "depthwise":
+        weights = np.random.default_rng(0).choice([-1, 0, 1], (12, 3))
+        return (
+            Depthwise(
+                name="a",
+                **ends,
+                weights=weights,
+                input_dtype=signed(3),
+                kernel="signed",
+                multiplier=3,
+                pe=2,
+            ),
+        )
+    if kind == "concat":
+        dtypes = (signed(2), unsigned(5))
+        return (
+            Concat(
+                name="a",
+                inputs=("a_x0", "a_x1"),
+                outputs=("a_y",),
+                input_dtypes=dtypes,
+                channels=(2, 2),
+            ),
+        )
+    if kind == "window":
+        shape = {"height": 6, "width": 5, "channels": 2, "kernel": (3, 3), "input_dtype": signed(3)}
+        return (Window(name="a", **ends, **shape, stride=(2, 2), padding=(1, 1, 1, 1)),)
+    if kind == "fifo":
+        beats = StreamType(dtype=signed(8), shape=(32,), lanes=4)
+        return (Fifo(name="a", **ends, type=beats, depth=40),)
+    if kind == "matvec":
+        rng = np.random.default_rng(0)
+        border = Border(rows=(0, 1, 1, 2), columns=(0, 1, 2))
+        weights = BIPOLAR.random((4, 12), rng)
+        popcounts = rng.integers(4, 9, (16, 4 * border.classes))
+        return (
+            MatVec(
+                name="a",
+                **ends,
+                weights=weights,
+                input_dtype=BIPOLAR,
+                kernel="xnor",
+                thresholds=Thresholds.random(popcounts, rng),
+                border=border,
+                leading=(4, 3),
+                simd=4,
+                pe=2,
+            ),
+        )
+    if kind == "pool":
+        cases = (
+            (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),
+            (signed(4), (3, 3), (2, 2), (1, 1, 1, 1), "max"),
+            (signed(4), (2, 2), (3, 3), (0, 0, 0, 0), "sum"),
+            (signed(4), (2, 2), (2, 2), (0, 0, 1, 1), "max"),
+        )
+        return tuple(
+            Pool(
+                name=f"p{i}",
+                inputs=(f"p{i}_x",),
+                outputs=(f"p{i}_y",),
+                input_dtype=dtype,
+                height=7,
+                width=7,
+                channels=4,
+                kernel=kernel,
+                stride=stride,
+                padding=padding,
+                operation=operation,
+            )
+            for i, (dtype, kernel, stride, padding, operation) in enumerate(cases)
+        )
+    return ()
