@@ -90,18 +90,6 @@ def full_adders(terms: int, width_bits: int) -> Cost:
     return Cost(lut=2 * width_bits * max(0, terms - 2))
 
 
-def popcount(bits: int) -> Cost:
-    """Return the cost of ``popcount.sv``: full adders in recursion, then an adder at each level."""
-    if bits < 3:
-        return Cost(lut=bits if bits == 2 else 0)
-    adders = bits // 3
-    ones = bits - 2 * adders
-    # The lowest bit of the ones needs no addition.
-    joined = bits.bit_length() - 1
-    total = Cost(lut=2 * adders) + popcount(ones) + popcount(adders)
-    return total + (adder(joined) if adders > 1 else Cost(lut=joined - 1))
-
-
 def rom_luts(words: int, width_bits: int) -> int:
     """Return the LUTs of a read-only memory without block RAM.
 

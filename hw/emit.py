@@ -10,12 +10,16 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from .errors import GraphError
 from .graph import Dataflow, Stage, StreamType, port_names
 from .packing import hex_lines
 
 RTL_FOLDER = Path(__file__).parent / "rtl"
+
+# Families of FPGAs with modules of their own, and the folders of RTL_FOLDER that hold them.
+FAMILIES = MappingProxyType({"gowin": "carry", "ice40": "carry", "xilinx": "xilinx"})
 SOURCES_FILE = "sources.f"
 
 
@@ -36,16 +40,20 @@ class RtlFiles:
     images: tuple[str, ...]
 
 
-def emit(dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER) -> RtlFiles:
+def emit(
+    dataflow: Dataflow, folder: Path, *, family: str | None = None, rtl_folder: Path = RTL_FOLDER
+) -> RtlFiles:
     """Write ``<name>.sv``, the modules it needs, ``*.hex`` and ``sources.f`` into ``folder``.
 
     Args:
         dataflow: Stages and streams.
         folder: Made if missing; files of the same names are replaced.
+        family: One of ``FAMILIES`` to take its twins of modules, which instantiate its primitives;
+            None for the portable modules alone.
         rtl_folder: Where the handwritten modules are.
 
     Raises:
-        GraphError: The top level would have the name of a module.
+        GraphError: The top level would have the name of a module, or the family has no modules.
         OSError: The folder cannot be written.
     """
     modules = {stage.name: stage.module() for stage in dataflow.stages}
@@ -61,11 +69,30 @@ def emit(dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER) -> 
             images.append(file)
     sources = [f"{name}.sv" for name in sorted(needed)]
     for source in sources:
-        shutil.copyfile(rtl_folder / source, folder / source)
+        shutil.copyfile(source_file(source, family, rtl_folder), folder / source)
     (folder / f"{dataflow.name}.sv").write_text(top_level(dataflow))
     sources.append(f"{dataflow.name}.sv")
     (folder / SOURCES_FILE).write_text("".join(f"{source}\n" for source in sources))
     return RtlFiles(folder=folder, top=dataflow.name, sources=tuple(sources), images=tuple(images))
+
+
+def source_file(name: str, family: str | None = None, rtl_folder: Path = RTL_FOLDER) -> Path:
+    """Return the file of a module: the twin of a family of FPGAs where it has one.
+
+    Args:
+        name: Such as ``full_adder.sv``.
+        family: One of ``FAMILIES``, or None.
+        rtl_folder: Where the handwritten modules are.
+
+    Raises:
+        GraphError: The family is unknown.
+    """
+    if family is None:
+        return rtl_folder / name
+    if family not in FAMILIES:
+        raise GraphError(f"family {family!r} is none of {', '.join(FAMILIES)}; None is portable")
+    twin = rtl_folder / FAMILIES[family] / name
+    return twin if twin.is_file() else rtl_folder / name
 
 
 def top_level(

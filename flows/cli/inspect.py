@@ -154,6 +154,30 @@ def bench_lut(as_json: bool) -> int:
     return main(as_json)
 
 
+@bench.command("luts")
+@click.option(
+    "--da4ml",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PYTHON",
+    help="Interpreter of an environment with da4ml, to compare with it too.",
+)
+@_JSON
+def bench_luts(da4ml: Path | None, as_json: bool) -> int:
+    """LUTs of popcounts and of an unrolled layer against plain sums and da4ml.
+
+    All go through the same Yosys with the same options, for AMD 7-series, ECP5, iCE40 and Gowin.
+    Takes about half an hour, most of it for the plain sums of the layer.
+
+    \b
+    popshift bench luts
+    python -m venv peer && peer/bin/pip install da4ml==0.6.0
+    popshift bench luts --da4ml peer/bin/python --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.luts import main  # noqa: PLC0415 (rich is slow to load)
+
+    return main(as_json, da4ml)
+
+
 @bench.command("kernels")
 @_JSON
 def bench_kernels(as_json: bool) -> int:

@@ -25,7 +25,9 @@ module dot #(
   parameter int W_LOW     = 0,   // least and greatest exponent of 2
   parameter int W_HIGH    = 0,
   parameter int SUM_BITS  = 4,
-  parameter int CYCLES    = 1    // Kernel.cycles in Python
+  parameter int CYCLES    = 1,   // Kernel.cycles in Python
+  parameter int UNROLLED  = 0,   // 1: w is always WEIGHTS
+  parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0
 ) (
   input  logic                      clk,
   input  logic [SIMD*X_BITS-1:0]    x,
@@ -36,7 +38,10 @@ module dot #(
 
   // A kernel is a branch here, dot_<name>.sv, and a class in Python.
   if (KERNEL == 48'("xnor")) begin : gen_xnor
-    dot_xnor #(.SIMD(SIMD), .PE(PE), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)) kernel (.*);
+    dot_xnor #(
+      .SIMD(SIMD), .PE(PE), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES), .UNROLLED(UNROLLED),
+      .WEIGHTS(WEIGHTS)
+    ) kernel (.*);
   end else if (KERNEL == "signed") begin : gen_signed
     dot_signed #(
       .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),

@@ -70,7 +70,7 @@ module dot_planes #(
     assign rest = WIDE_W'(SIMD) - (WIDE_W'(SIMD) << W_BITS);
   end else if (X_BIPOLAR != 0) begin : gen_rest_of_count
     logic [$clog2(SIMD+1)-1:0] positive;
-    popcount #(.N(SIMD)) bits_count (.a(x_1), .y(positive));
+    popcount #(.N(SIMD)) bits_count (.clk, .a(x_1), .y(positive));
     always_ff @(posedge clk) begin
       rest <= WIDE_W'(SIMD) - (WIDE_W'(SIMD) << (W_BITS - 1)) - WIDE_W'(positive);
     end
@@ -122,7 +122,7 @@ module dot_planes #(
         end
       end
 
-      popcount #(.N(SIMD * DEPTH)) products_count (.a(products), .y(count));
+      popcount #(.N(SIMD * DEPTH)) products_count (.clk, .a(products), .y(count));
       always_ff @(posedge clk) counts[g*COUNT_W+:COUNT_W] <= COUNT_W'(count);
     end
 

@@ -7,7 +7,8 @@
 // Encoding   see dot_<KERNEL> for x and weights, staircase for results. Beat sf of a vector holds
 //            synapses sf*SIMD.. ; beat nf of the output neurons nf*PE.. ; lane 0 low. There is a
 //            vector for each group of MH/GROUPS neurons, and MH/PE folds in all.
-//            WEIGHTS_FILE word fold*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low.
+//            WEIGHTS_FILE word fold*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low; or WEIGHTS alike,
+//            where all weights are in use in every cycle.
 //            LEVELS_FILE word b*(MH/PE)+fold: see neuron_end, for outputs of border class b. Where
 //            there are such, ROWS_FILE and COLUMNS_FILE hold a word for each row and column of the
 //            image; their sum is b*(MH/PE).
@@ -45,6 +46,8 @@ module matvec #(
   parameter int OUT_WIDTH    = 1,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 1,       // of the output buffer, beats
+  parameter int UNROLLED     = 0,       // 1: SIMD = MW, PE = MH, and WEIGHTS instead of a memory
+  parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0,
   /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
   parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
   parameter int LEVELS_BLOCK  = 0,      // levels alike
@@ -71,6 +74,11 @@ module matvec #(
            SIMD, MW, PE, MH, GROUPS);
   end
 
+  if (UNROLLED != 0 && (SIMD != MW || PE != MH)) begin : gen_check_unrolled
+    $error("matvec: UNROLLED=1 takes SIMD=MW and PE=MH, not %0d of %0d and %0d of %0d (%m)", SIMD,
+           MW, PE, MH);
+  end
+
   localparam int SF      = MW / SIMD;
   localparam int NF      = MH / GROUPS / PE;
   localparam int SF_W    = SF > 1 ? $clog2(SF) : 1;
@@ -80,7 +88,7 @@ module matvec #(
   localparam int WORDS   = SF * FOLDS;
   localparam int WORD_W  = WORDS > 1 ? $clog2(WORDS) : 1;
   localparam int BEAT_W  = SIMD * X_BITS;
-  localparam int WEIGHTS = PE * SIMD * W_BITS;
+  localparam int WORD_BITS = PE * SIMD * W_BITS;
 
   // Operation counter: synapse fold sf, neuron fold nf of the group, fold of all, weight word.
   logic [SF_W-1:0]   sf;
@@ -139,11 +147,21 @@ module matvec #(
   // needs to be fast; in cycle SUM_AT the sum of products, then the accumulator.
   localparam int SUM_AT = 2 + DOT_CYCLES;
 
-  (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
-  logic [WEIGHTS-1:0] memory[WORDS];
-  initial $readmemh(WEIGHTS_FILE, memory);
+  logic [WORD_BITS-1:0] weights;
+  if (UNROLLED != 0) begin : gen_constants
+    assign weights = WEIGHTS;
+  end else begin : gen_memory
+    (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
+    logic [WORD_BITS-1:0] memory[WORDS];
+    logic [WORD_BITS-1:0] read;
+    initial $readmemh(WEIGHTS_FILE, memory);
 
-  logic [WEIGHTS-1:0] weights_1, weights_2;
+    always_ff @(posedge clk) begin
+      read    <= memory[word];
+      weights <= read;
+    end
+  end
+
   logic [BEAT_W-1:0]  beat_1;
   logic [SUM_AT:1]    valid, last;
   logic               is_sum, ends_sum, done;
@@ -152,8 +170,6 @@ module matvec #(
   assign ends_sum = valid[SUM_AT] && last[SUM_AT];
 
   always_ff @(posedge clk) begin
-    weights_1 <= memory[word];
-    weights_2 <= weights_1;
     beat_1    <= beat;
     last      <= {last[SUM_AT-1:1], is_last};
     if (rst) begin
@@ -170,8 +186,8 @@ module matvec #(
   dot #(
     .KERNEL(KERNEL), .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
     .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH),
-    .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES)
-  ) products (.clk, .x(beat_1), .w(weights_2), .y(sums), .plus);
+    .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES), .UNROLLED(UNROLLED), .WEIGHTS(WEIGHTS)
+  ) products (.clk, .x(beat_1), .w(weights), .y(sums), .plus);
 
   // The accumulator starts from 0 because the end of the sum before cleared it.
   logic [PE*ACC_BITS-1:0] totals;

@@ -97,6 +97,11 @@ class Layer(Stage):
         return self.neurons // self.lanes
 
     @property
+    def is_unrolled(self) -> bool:
+        """Whether all weights are in use in every cycle: constants, in no memory."""
+        return False
+
+    @property
     def borders(self) -> int:
         """Classes of positions with thresholds of their own."""
         return 1
@@ -237,9 +242,8 @@ class Layer(Stage):
             total = cost.memory(words, width) + cost.register(stored)
         else:
             total = cost.rom(words, stored) + cost.register(cost.distinct_bits(words, stored))
-        code, neurons = self.weight_code, self.lanes // dots
-        kernel = self.arithmetic.cost(self.input_dtype, code, simd, neurons)
-        return total + kernel.times(dots)
+        of = self.arithmetic.unrolled_cost if self.is_unrolled else self.arithmetic.cost
+        return total + of(self.input_dtype, self.weight_code, simd, self.lanes // dots).times(dots)
 
     def end_cost(self, capacity: int) -> Cost:
         """Return the cost of ``neuron_end.sv`` with an output buffer of ``capacity`` beats."""

@@ -84,6 +84,11 @@ class MatVec(Layer):
         return self.synapses // self.simd
 
     @property
+    def is_unrolled(self) -> bool:
+        """Whether all weights are in use in every cycle: constants, in no memory."""
+        return self.simd == self.synapses and self.pe == self.neurons
+
+    @property
     def fold_sizes(self) -> Mapping[str, int]:
         """Neurons of a group and synapses."""
         return {"pe": self.neurons // self.groups, "simd": self.synapses}
@@ -238,16 +243,23 @@ class MatVec(Layer):
         blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
         words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
         weights = self.weight_memory(words)
-        memories = {"WEIGHTS_FILE": weights, **self.level_memory()}
+        memories = self.level_memory()
         parameters: dict[str, int | str] = {
             "MW": self.synapses,
             "MH": self.neurons,
             "GROUPS": self.groups,
             "SIMD": self.simd,
             "CAPACITY": self._capacity,
-            "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weights.width_bits)),
             **self.parameters(self.simd),
         }
+        if self.is_unrolled:
+            parameters |= {
+                "UNROLLED": 1,
+                "WEIGHTS": int.from_bytes(weights.words.tobytes(), "little"),
+            }
+        else:
+            parameters["WEIGHTS_BLOCK"] = int(cost.is_block_rom(len(words), weights.width_bits))
+            memories = {"WEIGHTS_FILE": weights, **memories}
         if self.border is not None:
             rows, columns = self.border.map.shape
             parameters |= {"BORDERS": self.borders, "OUT_HEIGHT": rows, "OUT_WIDTH": columns}

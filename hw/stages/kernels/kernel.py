@@ -104,6 +104,10 @@ class Kernel(ABC):
     def cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int = 1) -> Cost:
         """Return the cost of the ``simd`` products of ``pe`` neurons and their sums."""
 
+    def unrolled_cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int) -> Cost:
+        """Return the cost where all weights are constants."""
+        return self.cost(dtype, code, simd, pe)
+
 
 def weight_dtype(kernel: Kernel, weights: IntArray) -> DataType:
     """Return the narrowest datatype of integer weights.

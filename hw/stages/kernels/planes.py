@@ -11,6 +11,7 @@ from ... import cost
 from ...cost import Cost
 from ...dtypes import BIPOLAR, DataType, Encoding, IntArray
 from ...errors import DatatypeError
+from ...heap import POPCOUNT_SOURCES, popcount
 from .adder_trees import weighted_sum
 from .dot_product import DotProduct, magnitude, random_grid, random_input
 from .kernel import WeightCode, signed_sum, weight_dtype
@@ -31,7 +32,7 @@ class Planes(DotProduct):
     """
 
     name = "planes"
-    sources = ("adder_tree", "carried_sum", "lanes", "popcount", "weighted_sum")
+    sources = ("adder_tree", "lanes", "weighted_sum", *POPCOUNT_SOURCES)
 
     def check_input(self, dtype: DataType) -> None:
         """Up to 8 bits."""
@@ -72,7 +73,7 @@ class Planes(DotProduct):
         for group in range(groups):
             bits = simd * min(group + 1, groups - group, dtype.bits, code.bits)
             products = bits if bits < 3 else math.ceil(bits / 3)
-            neuron += Cost(lut=products) + cost.popcount(bits) + cost.register(bits.bit_length())
+            neuron += Cost(lut=products) + popcount(bits).cost + cost.register(bits.bit_length())
         count_bits = (simd * min(dtype.bits, code.bits)).bit_length() + 1
         sum_bits = self.sum_dtype(dtype, code, simd).bits
         neuron += weighted_sum(groups, count_bits) + cost.adder(sum_bits) + cost.register(sum_bits)
@@ -80,5 +81,5 @@ class Planes(DotProduct):
         if code.form == ODD and dtype != BIPOLAR:
             shared += cost.adder(dtype.bits + 2).times(simd) + cost.register(sum_bits)
         elif dtype == BIPOLAR and code.form == TWOS_COMPLEMENT:
-            shared += cost.popcount(simd) + cost.register(simd.bit_length())
+            shared += popcount(simd).cost + cost.register(simd.bit_length())
         return shared + neuron.times(pe)

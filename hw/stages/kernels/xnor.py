@@ -11,8 +11,12 @@ from ... import cost
 from ...cost import Cost
 from ...dtypes import BIPOLAR, DataType, IntArray, smallest_for
 from ...errors import DatatypeError
+from ...heap import POPCOUNT_SOURCES, popcount
 from .dot_product import exact_product
 from .kernel import Computes, Kernel, WeightCode
+
+# Neurons of ``unrolled_xnor.sv`` that share the lowest column of their sums.
+_SHARED_FROM = 8
 
 
 class Xnor(Kernel):
@@ -22,7 +26,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("popcount",)
+    sources = ("popcount_xnor", "unrolled_xnor", *POPCOUNT_SOURCES)
     computes = Computes.POPCOUNT
 
     def code(self, weights: IntArray) -> WeightCode:
@@ -60,4 +64,12 @@ class Xnor(Kernel):
         """Two LUTs for the XNORs of each full adder: one XNOR fits into the LUT of its sum."""
         xnors = Cost(lut=simd if simd < 3 else math.ceil(2 * simd / 3))
         sums = cost.register(simd.bit_length())
-        return cost.register(simd) + (xnors + cost.popcount(simd) + sums).times(pe)
+        return cost.register(simd) + (xnors + popcount(simd).cost + sums).times(pe)
+
+    def unrolled_cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int) -> Cost:
+        """The lowest column of all sums once, with four carries for each of its full adders."""
+        sums = cost.register(simd.bit_length())
+        if pe < _SHARED_FROM or simd < 2:
+            return cost.register(simd) + (popcount(simd).cost + sums).times(pe)
+        adders = simd // 2
+        return Cost(lut=5 * adders, ff=simd) + (popcount(adders).cost + sums).times(pe)

@@ -11,8 +11,14 @@ def fault(kernel: str, module: str, name: str, before: str, after: str) -> Mutan
 
 
 MUTANTS = (
-    fault("xnor", "popcount", "carry_lost", "(SUM_W'(twos) << 1)", "SUM_W'(twos)"),
-    fault("xnor", "dot_xnor", "xor_for_xnor", "~(lanes ^ w", "(lanes ^ w"),
+    fault("xnor", "counter_7_3", "carry_lost", ".carry(y[2])", ".carry()"),
+    fault("xnor", "full_adder", "minority", "| (bits[2] & (bits[0]", "^ (bits[2] & (bits[0]"),
+    fault("xnor", "bit_heap", "twos_as_ones", "= count[1];", "= count[0];"),
+    fault("xnor", "ternary_adder", "two_rows", "row_0 + row_1 + row_2", "row_0 + row_1"),
+    fault(
+        "xnor", "bit_heap", "adder_too_early", "(MOST < 6 && BELOW > 3", "(MOST < 7 && BELOW > 3"
+    ),
+    fault("xnor", "popcount_xnor", "xor_for_xnor", "~(x ^ w)", "x ^ w"),
     fault(
         "signed",
         "dot_signed",
