@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from ... import cost
 from ...cost import Cost
 
 
+@cache
 def adder_tree(terms: int, width_bits: int) -> Cost:
     """Return the cost of ``adder_tree.sv``: chains of one bit more than their sums."""
     if terms == 1:
@@ -15,6 +18,7 @@ def adder_tree(terms: int, width_bits: int) -> Cost:
     return total + cost.adder(width_bits + (terms - 1).bit_length() + 1)
 
 
+@cache
 def weighted_sum(planes: int, width_bits: int) -> Cost:
     """Return the cost of ``weighted_sum.sv``: the low bits of a sum need no addition."""
     if planes == 1:

@@ -13,9 +13,18 @@ def directed(kind: str) -> tuple[Stage, ...]:
     """Return stages of a kind, or layers of a kernel."""
     ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
     if kind == "signed":
-        weights = np.random.default_rng(0).integers(-2, 2, (4, 6))
-        return (
-            MatVec(name="a", **ends, weights=weights, input_dtype=unsigned(3), kernel=kind, simd=3),
+        rng = np.random.default_rng(0)
+        return tuple(
+            MatVec(
+                name=f"w{bits}",
+                inputs=(f"w{bits}_x",),
+                outputs=(f"w{bits}_y",),
+                weights=signed(bits).random((4, 6), rng),
+                input_dtype=unsigned(3),
+                kernel=kind,
+                simd=3,
+            )
+            for bits in (2, 4)
         )
     if kind == "depthwise":
         weights = np.random.default_rng(0).choice([-1, 0, 1], (12, 3))
