@@ -208,7 +208,8 @@ def test_distances_of_windows_may_be_spelled_out(tmp_path, axes, is_negated):
     model.save(str(path))
     dataflow = load(path, argmax=False)
     assert [stage.kind for stage in dataflow.stages] == ["window", "matvec", "matvec"]
-    assert_streams_equal(path, dataflow, random_images("UINT4", (2, 5, 6), rng))
+    for image in random_images("UINT4", (2, 5, 6), rng)[:3]:
+        assert_streams_equal(path, dataflow, image[None])
 
 
 def test_other_sums_are_refused(tmp_path):
