@@ -83,6 +83,7 @@ class Measured:
         kernels: Of the layers, in order.
         weight_bits: Of all weights as they are stored.
         lut: Estimated LUTs of the whole accelerator.
+        bram: Its estimated block RAMs.
         checks: Comparisons of the proof, RTL included.
         elements: Integers and beats compared.
         mismatches: Those that differ.
@@ -93,6 +94,7 @@ class Measured:
     kernels: tuple[str, ...]
     weight_bits: int
     lut: float
+    bram: float
     checks: int
     elements: int
     mismatches: int
@@ -140,6 +142,7 @@ def measure(config: Config, method: Method) -> Measured:
     folder = build(config, until="verify").folder
     dataflow = storage.load(folder)
     layers = [stage for stage in dataflow.stages if isinstance(stage, Layer)]
+    cost = dataflow.cost()
     training = json.loads((folder / "training.json").read_text("utf-8"))
     stages = json.loads((folder / "verify.json").read_text("utf-8"))["stages"]
     return Measured(
@@ -147,7 +150,8 @@ def measure(config: Config, method: Method) -> Measured:
         accuracy=training["accuracy_quantized"],
         kernels=tuple(layer.kernel for layer in layers),
         weight_bits=sum(layer.weights.size * layer.weight_code.bits for layer in layers),
-        lut=dataflow.cost().lut,
+        lut=cost.lut,
+        bram=cost.bram,
         checks=len(stages),
         elements=sum(stage["elements"] for stage in stages),
         mismatches=sum(stage["mismatches"] + stage["cycle_mismatches"] for stage in stages),
@@ -198,15 +202,26 @@ def _table(found: Sequence[Measured], accuracy: float) -> Table:
     """Return the methods for the terminal."""
     sizes = "-".join(map(str, (64, *HIDDEN, 10)))
     table = Table(title=f"{sizes} on the digits, {EPOCHS} epochs, {FPS:,} images/s at 25 MHz")
-    headings = ("weight", "act", "accuracy", "kernels", "weight bits", "LUTs", "compared", "differ")
+    headings = (
+        "weight",
+        "act",
+        "accuracy",
+        "kernels",
+        "weight bits",
+        "LUTs",
+        "BRAMs",
+        "compared",
+        "differ",
+    )
     for heading in headings:
         left = heading in {"weight", "act", "kernels"}
         table.add_column(heading, justify="left" if left else "right")
-    table.add_row("float", "float", f"{100 * accuracy:.2f} %", *[""] * 5)
+    table.add_row("float", "float", f"{100 * accuracy:.2f} %", *[""] * 6)
     for one in found:
         kernels = ", ".join(dict.fromkeys(one.kernels))
         table.add_row(
             one.method.weight, one.method.act, f"{100 * one.accuracy:.2f} %", kernels,
-            f"{one.weight_bits:,}", f"{one.lut:,.0f}", f"{one.elements:,}", f"{one.mismatches}",
+            f"{one.weight_bits:,}", f"{one.lut:,.0f}", f"{one.bram:,.0f}",
+            f"{one.elements:,}", f"{one.mismatches}",
         )  # fmt: skip
     return table

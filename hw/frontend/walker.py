@@ -31,6 +31,7 @@ from . import (
 )
 from .branches import give, merge_branches, users_of
 from .constants import fold_constant
+from .distance_patterns import spelled_out
 from .islands import Constant, Undeclared
 from .model_file import read_model
 from .names import identifier, is_identifier
@@ -134,12 +135,16 @@ def load_with_report(
         if affine is not None:
             host[stream] = affine
     merge_branches(walk)
+    # Operators in place of several nodes have tensors that the file does not have.
+    known = {name for node in graph.node for name in node.output}
+    known.update(info.name for info in graph.input)
+    origins = {name: origin for name, origin in walk.origins.items() if origin.tensor in known}
     dataflow = assemble(
         name=name or identifier(file.stem),
         inputs=walk.inputs,
         outputs=streams,
         stages=tuple(walk.stages.values()),
-        origins=walk.origins,
+        origins=origins,
         accumulators=walk.accumulators,
         host=host,
     )
@@ -154,6 +159,8 @@ def _live_nodes(model: ModelWrapper, file: Path) -> list[Node]:
     nodes = [Node(proto, opset) for proto in model.graph.node]
     if not nodes:
         raise ModelFileError(f"{file}: the graph has no node; export the model again")
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    nodes = spelled_out(nodes, tensors)
     needed = {output.name for output in model.graph.output}
     live = []
     for node in reversed(nodes):

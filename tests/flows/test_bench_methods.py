@@ -21,6 +21,7 @@ def measured(method: Method, lut: float = 100.0, mismatches: int = 0) -> Measure
         kernels=("shift", "shift", "signed"),
         weight_bits=1234,
         lut=lut,
+        bram=2.0,
         checks=9,
         elements=5000,
         mismatches=mismatches,

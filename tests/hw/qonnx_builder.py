@@ -15,7 +15,9 @@ from popshift.models import ops
 
 QONNX = "qonnx.custom_op.general"
 DOMAINS = {
-    **dict.fromkeys(("BipolarQuant", "Quant", "MultiThreshold", "Trunc", "FloatQuant"), QONNX),
+    **dict.fromkeys(
+        ("BipolarQuant", "Quant", "MultiThreshold", "Trunc", "FloatQuant", "Im2Col"), QONNX
+    ),
     **dict.fromkeys(("L1MatMul", "L1Conv"), ops.DOMAIN),
 }
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
 
 from popshift.hw.errors import UnsupportedOpError
 from popshift.hw.frontend import load, load_with_report
@@ -158,3 +160,60 @@ def test_weights_far_beyond_the_data_are_refused(tmp_path):
     graph = GraphBuilder(1, 6, dtype="INT4")
     graph.then("L1MatMul", weights(graph, np.full((6, 4), 2), 2.0**16))
     refused(tmp_path, graph, "weights 'quant0' reach 131072 steps of its data; use at most 16 bits")
+
+
+def spelled_out(graph: GraphBuilder, values: np.ndarray, first: int, then: int, *, flip=False):
+    """Sum of distances in nodes of ONNX: a new axis, and the axis of the sum."""
+    columns = graph.node("Unsqueeze", graph.at, graph.const([first], np.int64))
+    operands = (columns, weights(graph, values))
+    graph.at = graph.node("Abs", graph.node("Sub", *(operands[::-1] if flip else operands)))
+    return graph.then("ReduceSum", graph.const([then], np.int64), keepdims=0)
+
+
+@pytest.mark.parametrize("axes", [(2, 1), (-1, -2), (1, 2), (-2, -1)])
+@pytest.mark.parametrize("is_negated", [True, False])
+def test_distances_of_a_matrix_may_be_spelled_out(tmp_path, axes, is_negated):
+    rng = np.random.default_rng(0)
+    graph = GraphBuilder(1, 6, dtype="INT4")
+    shape = (6, 4) if axes in ((2, 1), (-1, -2)) else (4, 6)
+    spelled_out(graph, rng.integers(-9, 20, shape), *axes, flip=is_negated)
+    if is_negated:
+        graph.then("Neg")
+    normed(graph, rng, 4).quant(3, 0.5)
+    path = graph.then("MatMul", graph.const(np.eye(4))).save(tmp_path)
+    dataflow = load(path, argmax=False)
+    assert [stage.kind for stage in dataflow.stages] == ["matvec", "matvec"]
+    assert dataflow.stages[0].kernel == "adder"
+    assert_streams_equal(path, dataflow, random_images("INT4", (6,), rng, 50))
+
+
+@pytest.mark.parametrize("axes", [(-1, -2), (4, 3), (3, 4)])
+@pytest.mark.parametrize("is_negated", [True, False])
+def test_distances_of_windows_may_be_spelled_out(tmp_path, axes, is_negated):
+    rng = np.random.default_rng(0)
+    graph = GraphBuilder(1, 2, 5, 6, dtype="UINT4")
+    graph.then("Transpose", perm=[0, 2, 3, 1])
+    moves = {"stride": [2, 1], "kernel_size": [3, 2], "pad_amount": [1, 0, 1, 1]}
+    graph.then("Im2Col", **moves, input_shape="(1, 5, 6, 2)")
+    shape = (12, 4) if axes != (3, 4) else (4, 12)
+    spelled_out(graph, rng.integers(-9, 20, shape), *axes)
+    if is_negated:
+        graph.then("Neg")
+    graph.then("Transpose", perm=[0, 3, 1, 2])
+    normed(graph, rng, 4).quant(3, 0.5)
+    path = graph.conv(np.ones((2, 4, 1, 1))).save(tmp_path)
+    model = ModelWrapper(str(path))
+    # qonnx pads only what says its datatype.
+    model.set_tensor_datatype("transpose0", DataType["UINT4"])
+    model.save(str(path))
+    dataflow = load(path, argmax=False)
+    assert [stage.kind for stage in dataflow.stages] == ["window", "matvec", "matvec"]
+    for image in random_images("UINT4", (2, 5, 6), rng)[:3]:
+        assert_streams_equal(path, dataflow, image[None])
+
+
+def test_other_sums_are_refused(tmp_path):
+    graph = GraphBuilder(1, 6, dtype="INT4").then("MatMul", "c0")
+    graph.const(np.eye(6))
+    graph.then("Abs").then("ReduceSum", graph.const([1], np.int64), keepdims=0)
+    refused(tmp_path, graph, "it sums no distances |x - w| to constant weights; use a MatMul with")
