@@ -15,6 +15,7 @@ from popshift.hw.stages import (
     Concat,
     Depthwise,
     Fork,
+    Layer,
     MatVec,
     Pool,
     Split,
@@ -22,6 +23,7 @@ from popshift.hw.stages import (
     Thresholds,
     Window,
 )
+from popshift.hw.stages.kernels import KERNELS, Computes
 
 from .reference_cases import assert_equal, bipolar, chain, matvec, signs, staircases, stimulus
 
@@ -108,7 +110,24 @@ def image(dtype, *shape):
 @pytest.mark.parametrize("kind", sorted(STAGES))
 def test_random_stages_of_every_kind_are_compiled(kind, rng):
     stages = tuple(STAGES[kind].random(f"s{i}", rng) for i in range(4))
-    assert all(map(is_lowered, stages))
+    assert all(is_lowered(stage) != measures_distance(stage) for stage in stages)
+    assert_equal_alone(stages, rng)
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_layers_of_every_kernel(kernel, rng):
+    """Wide weights, which are multiplied in lanes of 16, 32 or 64 bits; distances as before."""
+    stages = tuple(MatVec.random_with(kernel, f"s{i}", rng) for i in range(4))
+    assert {is_lowered(stage) for stage in stages} == {kernel != "adder"}
+    assert_equal_alone(stages, rng)
+
+
+def measures_distance(stage):
+    return isinstance(stage, Layer) and stage.arithmetic.computes is Computes.DISTANCE
+
+
+def assert_equal_alone(stages, rng):
+    """Compare stages side by side, on both ends of the range and random integers."""
     inputs = {n: t for s in stages for n, t in zip(s.inputs, s.input_types, strict=True)}
     outputs = tuple(name for stage in stages for name in stage.outputs)
     dataflow = Dataflow(name="net", inputs=inputs, outputs=outputs, stages=stages)
