@@ -22,6 +22,7 @@ CHECKS = (
     "simulator",
     "rtl",
     "rtl with gaps and stalls",
+    "rtl classes",
 )
 MLP = {"zoo": "mlp", "hidden": [10, 12]}
 CNN = {"zoo": "digits-cnn", "features": [3, "max2", 4, "avg2"], "pool_at": "accumulator"}
