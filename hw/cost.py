@@ -134,10 +134,15 @@ def is_block_rom(words: int, width_bits: int) -> bool:
 
 def memory(words: int, width_bits: int) -> Cost:
     """Return the cost of a read-only memory with a registered output."""
-    if words < 2:
-        return Cost()
     if is_block_rom(words, width_bits):
         return Cost(bram=block_rams(words, width_bits))
+    return rom(words, width_bits)
+
+
+def rom(words: int, width_bits: int) -> Cost:
+    """Return the cost of a read-only memory with a registered output in LUTs."""
+    if words < 2:
+        return Cost()
     stored = distinct_bits(words, width_bits)
     return Cost(lut=rom_luts(words, stored), ff=stored)
 

@@ -112,6 +112,15 @@ class Layer(Stage):
         return self.arithmetic.weight_dtype(self.weights)
 
     @cached_property
+    def weight_bits(self) -> int:
+        """Bits of a stored weight that differ from its others in some weight: 1 for 0 and 1."""
+        codes = self.weight_dtype.to_codes(np.unique(self.weights))
+        columns = {
+            tuple(codes >> np.uint64(bit) & np.uint64(1)) for bit in range(self.weight_dtype.bits)
+        }
+        return sum(len(set(column)) > 1 for column in columns)
+
+    @cached_property
     def accumulator_range(self) -> tuple[int, int]:
         """Least and greatest accumulator."""
         return self.arithmetic.accumulator_range(self.input_dtype, self.weights)
@@ -133,7 +142,7 @@ class Layer(Stage):
         """
         if not changes.keys() <= {"inputs", "outputs", "thresholds", "leading", "simd", "pe"}:
             return super().with_(**changes)
-        self.accumulator_range  # noqa: B018 (computed here, it serves all copies)
+        self.accumulator_range, self.weight_bits  # noqa: B018 (computed here, they serve all copies)
         changed = copy(self)
         for name, value in changes.items():
             object.__setattr__(changed, name, value)
@@ -216,9 +225,11 @@ class Layer(Stage):
             dots: Vectors that are multiplied side by side, each with as many of the neurons.
         """
         width = self.lanes * simd * self.weight_dtype.bits
-        is_block = cost.is_block_rom(words, width)
-        total = cost.memory(words, width)
-        total += cost.register(width if is_block else cost.distinct_bits(words, width))
+        stored = self.lanes * simd * self.weight_bits
+        if cost.is_block_rom(words, width):
+            total = cost.memory(words, width) + cost.register(stored)
+        else:
+            total = cost.rom(words, stored) + cost.register(cost.distinct_bits(words, stored))
         kernel = self.arithmetic.cost(self.input_dtype, self.weight_dtype, simd, self.lanes // dots)
         return total + kernel.times(dots)
 

@@ -94,7 +94,7 @@ MUTANTS = [
     ),
     Mutant(
         "pointer_wraps_early",
-        "threshold",
+        "fifo",
         "credit_buffer",
         "LAST = POINTER_W'(CAPACITY - 1)",
         "LAST = POINTER_W'(CAPACITY - 2)",

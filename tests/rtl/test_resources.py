@@ -64,29 +64,33 @@ def test_cells_of_representative_stages(tmp_path: Path) -> None:
         "up": cells(lut4=7, ff=3 * 4 + 16 + 1 + 2),
         # Weights, 128 x 32 bits, in one block RAM; 4 beats of 16 bits and 2 of 14 in 4 + 4
         # distributed memories. Chains: two accumulators of 7 bits, the counter of 32 folds.
-        # Flip-flops: counters, first and last, valid; beats and weights; the address at the memory;
-        # sums, accumulators; the buffer.
+        # Flip-flops: counters, last, valid and done; beats and weights; the address at the memory;
+        # sums, accumulators, totals; the buffer.
         "bits": cells(
-            lut4=129,
+            lut4=115,
             ccu2c=2 * 4 + 3,
             chains=3,
             dpr16x4=4 + 4,
-            ff=(2 + 5) + 6 + 4 + (2 * 16 + 32) + 2 + 2 * 5 + 2 * 7 + (2 + 2 + 1 + 1 + 1),
+            ff=(2 + 5) + 3 + 4 + (2 * 16 + 32) + 2 + 2 * (5 + 7 + 7) + (2 + 2 + 1 + 1 + 1),
             dp16kd=1,
         ),
-        # Chains: sums and differences of 9 bits of two pairs of lanes, which both neurons share; in
-        # each neuron the sum of 11 bits and the accumulator of 15; the counter of 32 folds.
+        # Chains: sums and differences of 9 bits of two pairs of lanes, which both neurons share, in
+        # front of a register; in each neuron the sum of 11 bits and the accumulator of 15, with a 1
+        # as carry of either; the counter of 32 folds. A cleared accumulator needs no LUT a bit.
         "add": cells(
-            lut4=157,
+            lut4=101,
             ccu2c=4 * 5 + 2 * 6 + 2 * 8 + 3,
             chains=4 + 2 + 2 + 1,
             dpr16x4=8,
-            ff=(4 + 5) + 6 + 4 + (2 * 32 + 8) + 4 + 2 * 11 + 2 * 15 + (30 + 1 + 1),
+            ff=(4 + 5) + 3 + 4 + (32 + 4 * 9 + 8) + 4 + 2 * (11 + 1 + 15 + 15) + (30 + 1 + 1),
             dp16kd=1,
         ),
-        # Levels 0 to 75 take 7 bits of a LUT each; the chain compares 7 bits. Flip-flops: counter,
-        # input, valid, levels; counters, pointers, address and 3 bits of the buffer.
-        "stairs": cells(lut4=32, ccu2c=4, chains=1, ff=4 + 7 + 1 + 7 + (2 + 2 + 2 + 2 + 2 + 3)),
+        # Levels 0 to 75 take 7 bits of a LUT each; the chain compares 7 bits. Flip-flops: counter;
+        # input, valid and levels twice, because block RAM needs a register behind it; counters,
+        # pointers, address and 4 bits of the buffer.
+        "stairs": cells(
+            lut4=36, ccu2c=4, chains=1, ff=4 + 2 * (7 + 1 + 7) + (3 + 3 + 2 + 2 + 2 + 4)
+        ),
         # The chain compares 6 bits with the best so far, a LUT the seventh. Flip-flops: three values, three indices,
         # first and last, valid, counter, buffer.
         "argmax": cells(lut4=24, ccu2c=3, chains=1, ff=3 * 7 + 3 * 4 + 4 + 2 + 4 + (4 + 1 + 1)),
