@@ -90,16 +90,12 @@ def full_adders(terms: int, width_bits: int) -> Cost:
     return Cost(lut=2 * width_bits * max(0, terms - 2))
 
 
-def popcount(bits: int) -> Cost:
-    """Return the cost of ``popcount.sv``: full adders in recursion, then an adder at each level."""
-    if bits < 3:
-        return Cost(lut=bits if bits == 2 else 0)
-    adders = bits // 3
-    ones = bits - 2 * adders
-    # The lowest bit of the ones needs no addition.
-    joined = bits.bit_length() - 1
-    total = Cost(lut=2 * adders) + popcount(ones) + popcount(adders)
-    return total + (adder(joined) if adders > 1 else Cost(lut=joined - 1))
+def compressor(ones: int, twos: int, fours: int, sum_bits: int) -> Cost:
+    """Return the cost of ``compressor.sv`` without registers: adders of two LUTs."""
+    if sum_bits == 1:
+        return Cost(lut=math.ceil((ones - 1) / 3))
+    adders = ones // 2  # the last one is a half adder where ``ones`` is even
+    return Cost(lut=2 * adders) + compressor(adders + twos, fours, 0, sum_bits - 1)
 
 
 def rom_luts(words: int, width_bits: int) -> int:

@@ -16,6 +16,10 @@ from ..dtypes import BIPOLAR, DataType, IntArray, signed, smallest_for, unsigned
 from ..errors import DatatypeError
 
 
+# Lanes above which a popcount has a register inside.
+CUT_ABOVE = 8
+
+
 class Kernel(ABC):
     """Arithmetic of a layer: an integer accumulator from inputs and weights.
 
@@ -84,7 +88,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("popcount",)
+    sources = ("column", "compressor")
 
     def weight_dtype(self, weights: IntArray) -> DataType:
         """BIPOLAR."""
@@ -109,15 +113,34 @@ class Xnor(Kernel):
         """Popcounts 0 to ``simd``."""
         return smallest_for(0, simd)
 
+    def cycles(self, simd: int) -> int:
+        """A register between the full adders where there are many, one behind them."""
+        return 1 if simd <= CUT_ABOVE else 2
+
+    def to_codes(self, weights: IntArray, dtype: DataType) -> NDArray[np.uint64]:
+        """Return sums modulo 2 of the weights of groups of nine and of three, see the module."""
+        codes = dtype.to_codes(weights)
+        shape, simd = codes.shape[:-1], codes.shape[-1]
+        nines, threes = simd // 9, simd % 9 // 3
+        of_nine = _sums(codes[..., : 9 * nines].reshape(*shape, 3, 3, nines))
+        of_nine[..., 0, :] = _sums(of_nine[..., 0, :])
+        rest = 9 * nines + 3 * threes
+        of_three = _sums(codes[..., 9 * nines : rest].reshape(*shape, 3, threes))
+        parts = (of_nine.reshape(*shape, -1), of_three.reshape(*shape, -1), codes[..., rest:])
+        return np.concatenate(parts, axis=-1)
+
     def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
         """BIPOLAR inputs and weights."""
         return BIPOLAR, BIPOLAR.random(shape, rng)
 
     def cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int = 1) -> Cost:
-        """Two LUTs for the XNORs of each full adder: one XNOR fits into the LUT of its sum."""
-        xnors = Cost(lut=simd if simd < 3 else math.ceil(2 * simd / 3))
-        sums = cost.register(simd.bit_length())
-        return cost.register(simd) + (xnors + cost.popcount(simd) + sums).times(pe)
+        """Ten LUTs for nine lanes, three for three, then full adders."""
+        nines, threes = simd // 9, simd % 9 // 3
+        rest = simd % 3
+        groups = Cost(lut=10 * nines + 3 * threes + rest)
+        counts = (nines + threes + rest, 2 * nines + threes, nines)
+        neuron = groups + cost.compressor(*counts, simd.bit_length())
+        return cost.register(simd + 2 * nines) + neuron.times(pe)
 
 
 class Signed(Kernel):
@@ -185,6 +208,15 @@ def _adder_tree(terms: int, width_bits: int) -> Cost:
     low = (terms + 1) // 2
     total = _adder_tree(low, width_bits) + _adder_tree(terms - low, width_bits)
     return total + cost.adder(width_bits + (terms - 1).bit_length() + 1)
+
+
+def _sums(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return of each three bits ``(..., 3, groups)`` all, the first two, the first and the third.
+
+    They are added modulo 2.
+    """
+    first, second, third = np.moveaxis(bits, -2, 0)
+    return np.stack([first ^ second ^ third, first ^ second, first ^ third], axis=-2)
 
 
 def _exact_product(x: IntArray, weights: IntArray) -> IntArray:
