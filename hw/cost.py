@@ -152,8 +152,8 @@ def lut_ram(words: int, width_bits: int) -> Cost:
     if words < 2:
         return register(words * width_bits)
     address = register((words - 1).bit_length())
-    blocks = math.ceil(words / LUT_RAM_DEPTH) * math.ceil(width_bits / 4)
-    if words * width_bits <= 8 + 4 * blocks:
+    blocks = _lut_ram_blocks(words, width_bits)
+    if _is_too_small_for_lut_ram(words, width_bits):
         bits = register(words * width_bits)
         return address + bits + multiplexer(words, width_bits) + Cost(lut=words)
     rows = math.ceil(words / LUT_RAM_DEPTH)
@@ -161,9 +161,20 @@ def lut_ram(words: int, width_bits: int) -> Cost:
     return address + multiplexer(rows, width_bits) + Cost(lut=6 * blocks + enables)
 
 
+def _lut_ram_blocks(words: int, width_bits: int) -> int:
+    """Return the TRELLIS_DPR16X4 of a memory."""
+    return math.ceil(words / LUT_RAM_DEPTH) * math.ceil(width_bits / 4)
+
+
+def _is_too_small_for_lut_ram(words: int, width_bits: int) -> bool:
+    """Return whether Yosys leaves a memory in flip-flops."""
+    return words * width_bits <= 8 + 4 * _lut_ram_blocks(words, width_bits)
+
+
 def is_block_ram(words: int, width_bits: int) -> bool:
     """Return whether a read-write memory with a registered read belongs into block RAM."""
-    return words > 2 * LUT_RAM_DEPTH and words * width_bits > BRAM_BITS // 16
+    blocks = block_rams(words, width_bits)
+    return words > 2 * LUT_RAM_DEPTH and lut_ram(words, width_bits).lut >= LUTS_PER_BRAM * blocks
 
 
 def ram(words: int, width_bits: int) -> Cost:
@@ -173,14 +184,30 @@ def ram(words: int, width_bits: int) -> Cost:
     return Cost(bram=block_rams(words, width_bits))
 
 
+def filled_ram(words: int, width_bits: int) -> int:
+    """Return how many words the memory of ``words`` words can hold."""
+    if is_block_ram(words, width_bits):
+        depth = min(_block_shapes(words, width_bits))[1]
+    elif _is_too_small_for_lut_ram(words, width_bits):
+        return words
+    else:
+        depth = LUT_RAM_DEPTH
+    return math.ceil(words / depth) * depth
+
+
 def block_rams(words: int, width_bits: int) -> int:
     """Return the DP16KD of a memory; beyond 512 words they are 18, 9, 4, 2 or 1 bits wide."""
+    return min(_block_shapes(words, width_bits))[0]
+
+
+def _block_shapes(words: int, width_bits: int) -> list[tuple[int, int]]:
+    """Return the blocks of a memory and the words of each, for each width that they can have."""
+    shapes = []
     width, depth = BRAM_MAX_WIDTH, BRAM_BITS // 32
-    blocks = math.ceil(width_bits / width) * math.ceil(words / depth)
-    while width > 1:
+    while width > 0:
+        shapes.append((math.ceil(width_bits / width) * math.ceil(words / depth), depth))
         width, depth = width // 2, depth * 2
-        blocks = min(blocks, math.ceil(width_bits / width) * math.ceil(words / depth))
-    return blocks
+    return shapes
 
 
 def credit_buffer(capacity: int, width_bits: int, *, at_once: bool = False) -> Cost:

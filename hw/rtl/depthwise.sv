@@ -74,20 +74,25 @@ module depthwise #(
   logic              is_first, is_last, ends_tap, has_place, fire;
 
   assign is_first      = tap == '0;
-  assign is_last       = tap == TAP_W'(TAPS - 1);
-  assign ends_tap      = fold == FOLD_W'(FOLDS - 1);
   assign s_axis_tready = !is_last || has_place;
   assign fire          = s_axis_tvalid && s_axis_tready;
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      tap  <= '0;
-      fold <= '0;
-      word <= '0;
-    end else if (fire) begin
-      fold <= ends_tap ? '0 : fold + 1'b1;
-      word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
-      if (ends_tap) tap <= is_last ? '0 : tap + 1'b1;
+  counter #(.MODULUS(FOLDS)) folds (
+    .clk, .rst, .step(fire), .value(fold), .is_last(ends_tap)
+  );
+  counter #(.MODULUS(TAPS)) taps (
+    .clk, .rst, .step(fire && ends_tap), .value(tap), .is_last
+  );
+
+  // The word is tap * FOLDS + fold; a counter of its own only where that is no concatenation.
+  if (FOLDS == 1) begin : gen_word_is_tap
+    assign word = tap;
+  end else if (FOLDS == 1 << FOLD_W) begin : gen_word_is_both
+    assign word = WORD_W'({tap, fold});
+  end else begin : gen_word
+    always_ff @(posedge clk) begin
+      if (rst || (fire && ends_tap && is_last)) word <= '0;
+      else if (fire) word <= word + 1'b1;
     end
   end
 

@@ -85,29 +85,28 @@ module matvec #(
   logic [FOLD_W-1:0] fold;
   logic [WORD_W-1:0] word;
   logic              is_reading, is_last, has_place, fire;
+  /* verilator lint_off UNUSEDSIGNAL */ // only for a word counter and for borders
+  logic              is_last_of_group, is_last_fold;
+  /* verilator lint_on UNUSEDSIGNAL */
 
   assign is_reading    = nf == '0;
-  assign is_last       = sf == SF_W'(SF - 1);
   assign s_axis_tready = is_reading && (!is_last || has_place);
   assign fire          = (!is_reading || s_axis_tvalid) && (!is_last || has_place);
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      sf   <= '0;
-      nf   <= '0;
-    end else if (fire) begin
-      sf   <= is_last ? '0 : sf + 1'b1;
-      if (is_last) nf <= nf == NF_W'(NF - 1) ? '0 : nf + 1'b1;
-    end
-  end
+  counter #(.MODULUS(SF)) synapse_folds (
+    .clk, .rst, .step(fire), .value(sf), .is_last
+  );
+  counter #(.MODULUS(NF)) neuron_folds (
+    .clk, .rst, .step(fire && is_last), .value(nf), .is_last(is_last_of_group)
+  );
 
   if (GROUPS > 1) begin : gen_fold
-    always_ff @(posedge clk) begin
-      if (rst) fold <= '0;
-      else if (fire && is_last) fold <= fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;
-    end
+    counter #(.MODULUS(FOLDS)) folds (
+      .clk, .rst, .step(fire && is_last), .value(fold), .is_last(is_last_fold)
+    );
   end else begin : gen_fold_of_group
-    assign fold = nf;
+    assign fold         = nf;
+    assign is_last_fold = is_last_of_group;
   end
 
   // The word is fold * SF + sf; a counter of its own only where that is no concatenation.
@@ -117,8 +116,8 @@ module matvec #(
     assign word = {fold, sf};
   end else begin : gen_word
     always_ff @(posedge clk) begin
-      if (rst) word <= '0;
-      else if (fire) word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
+      if (rst || (fire && is_last && is_last_fold)) word <= '0;
+      else if (fire) word <= word + 1'b1;
     end
   end
 
@@ -204,7 +203,7 @@ module matvec #(
       .OUT_HEIGHT(OUT_HEIGHT), .OUT_WIDTH(OUT_WIDTH), .AT_W(AT_W),
       .ROWS_FILE(ROWS_FILE), .COLUMNS_FILE(COLUMNS_FILE)
     ) positions (
-      .clk, .rst, .ends_vector(fire && is_last && fold == FOLD_W'(FOLDS - 1)), .offset
+      .clk, .rst, .ends_vector(fire && is_last && is_last_fold), .offset
     );
   end else begin : gen_everywhere
     assign offset = '0;

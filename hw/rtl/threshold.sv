@@ -48,17 +48,19 @@ module threshold #(
 
   assign fire = s_axis_tvalid && s_axis_tready;
 
+  /* verilator lint_off PINCONNECTEMPTY */
+  counter #(.MODULUS(FOLDS)) folds (.clk, .rst, .step(fire), .value(fold), .is_last());
+  /* verilator lint_on PINCONNECTEMPTY */
+
   always_ff @(posedge clk) begin
     x_1 <= s_axis_tdata;
     x_2 <= x_1;
     if (rst) begin
-      fold    <= '0;
       valid_1 <= 1'b0;
       valid_2 <= 1'b0;
     end else begin
       valid_1 <= fire;
       valid_2 <= valid_1;
-      if (fire) fold <= fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;
     end
   end
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from types import MappingProxyType
 from typing import ClassVar
@@ -14,7 +13,6 @@ from .. import cost
 from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, signed, smallest_for, unsigned
 from ..errors import DatatypeError
-
 
 # Lanes above which a popcount has a register inside.
 CUT_ABOVE = 8

@@ -22,7 +22,10 @@ from .kernels import DOT_SOURCES, KERNELS, Kernel
 from .thresholds import Thresholds
 
 # Modules of every layer besides its own.
-SOURCES = ("carried_sum", "credit_buffer", "delay", "neuron_end", "staircase", *DOT_SOURCES)
+SOURCES = (
+    *("carried_sum", "counter", "credit_buffer", "delay", "neuron_end", "staircase"),
+    *DOT_SOURCES,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

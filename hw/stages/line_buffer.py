@@ -13,6 +13,9 @@ from ..dtypes import IntArray, smallest_for
 from ..errors import GraphError
 from ..schedule import Buffer
 
+# Modules of a line buffer.
+SOURCES = ("line_buffer", "ram", "counter", "carried_sum")
+
 # A word is there in the cycle after it was written.
 WRITE_LATENCY = 1
 
@@ -36,7 +39,8 @@ class LineBuffer:
         dilation: Rows and columns between taps of a window.
         padding: Rows and columns around the image: top, left, bottom, right.
         groups: Groups of channels, each of as many words of a pixel.
-        depth: Words held; None for the fewest that give the full rate.
+        depth: Words held; None for enough for the full rate, and as many more as the memory has.
+        word_bits: Bits of a word.
 
     Raises:
         GraphError: ``depth`` is too small, a number is out of range, the groups do not divide the
@@ -53,6 +57,7 @@ class LineBuffer:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
     depth: int | None = None
+    word_bits: int = 1
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.width, self.folds, *self.kernel, *self.stride, *self.dilation)
@@ -182,7 +187,9 @@ class LineBuffer:
     @cached_property
     def capacity(self) -> int:
         """Words held."""
-        return self.full_rate_capacity if self.depth is None else self.depth
+        if self.depth is not None:
+            return self.depth
+        return cost.filled_ram(self.full_rate_capacity, self.word_bits)
 
     @property
     def ahead_bits(self) -> int:
@@ -191,13 +198,15 @@ class LineBuffer:
         least = np.concatenate([[self.needs[-1] - self.words], self.needs[:-1]]) - positions - 1
         freed = np.concatenate([[0], self.releases[:-1]])
         most = freed + self.capacity - positions - 1
-        return smallest_for(min(-1, int(least.min())), max(0, int(most.max()))).bits
+        bits = smallest_for(min(-1, int(least.min())), max(0, int(most.max()))).bits
+        # The read address takes the same steps.
+        return max(bits, (self.capacity - 1).bit_length())
 
     @property
-    def room_bits(self) -> int:
-        """Bits of the counter of words that may be written, less one; -1 if there is no room."""
+    def held_bits(self) -> int:
+        """Bits of the counter of words held, less the capacity; 0 if no more may come."""
         surplus = int((self.releases - self.needs).max())
-        return smallest_for(-1, max(self.capacity, self.capacity + surplus) - 1).bits
+        return smallest_for(-max(self.capacity, self.capacity + surplus), 0).bits
 
     def schedule(self, *, writer: int, reader: int) -> Buffer:
         """Return the buffer between two threads."""
@@ -253,21 +262,25 @@ class LineBuffer:
             return lines
         return replace(lines, depth=int(rng.integers(lines.least_capacity, lines.capacity + 1)))
 
-    def cost(self, width_bits: int) -> Cost:
-        """Return the cost of the memory, the counters and the steps of words of ``width_bits``."""
-        sizes = (*self.kernel, *self.out_shape, self.folds // self.groups, self.groups)
-        counters = [size.bit_length() for size in sizes]
+    def cost(self) -> Cost:
+        """Return the cost of the memory, the loops and the counters of words."""
+        total = cost.ram(self.capacity, self.word_bits) + cost.register(self.word_bits)
+        for size in (*self.kernel, *self.out_shape, self.folds // self.groups, self.groups):
+            total += cost.counter(size)
         if any(self.padding):
-            counters += [self.height.bit_length() + 1, self.width.bit_length() + 1]
-        address_bits = self.capacity.bit_length()
-        counters += [self.ahead_bits, self.room_bits, address_bits, address_bits, address_bits]
-        total = cost.ram(self.capacity, width_bits) + cost.register(width_bits)
-        for bits in counters:
-            total += cost.adder(bits) + cost.register(bits) + Cost(lut=bits)
-        return total
+            for size in (self.height, self.width):
+                bits = size.bit_length() + 1
+                total += cost.adder(bits) + cost.register(bits) + Cost(lut=2 * bits)
+        address_bits = (self.capacity - 1).bit_length()
+        for bits in (self.ahead_bits, self.held_bits):
+            total += cost.adder(bits + 1) + cost.register(bits) + Cost(lut=bits)
+        total += cost.adder(address_bits).times(2) + cost.register(2 * address_bits)
+        if self.capacity.bit_count() > 1:
+            total += cost.adder(address_bits + 1) + Cost(lut=2 * address_bits)
+        return total + Cost(lut=12, ff=4)
 
-    def parameters(self, width_bits: int) -> dict[str, int | str]:
-        """Return the parameters of ``line_buffer.sv`` for words of ``width_bits``."""
+    def parameters(self) -> dict[str, int | str]:
+        """Return the parameters of ``line_buffer.sv``."""
         (rows, columns), (top, left, _, _) = self.out_shape, self.padding
         return {
             "HEIGHT": self.height,
@@ -286,6 +299,6 @@ class LineBuffer:
             "IS_PADDED": int(any(self.padding)),
             "DEPTH": self.capacity,
             "AHEAD_BITS": self.ahead_bits,
-            "ROOM_BITS": self.room_bits,
-            "IS_BLOCK": int(cost.is_block_ram(self.capacity, width_bits)),
+            "HELD_BITS": self.held_bits,
+            "IS_BLOCK": int(cost.is_block_ram(self.capacity, self.word_bits)),
         }

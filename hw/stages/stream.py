@@ -186,7 +186,7 @@ class Width(Stage):
         return Module(
             name="width_up" if self.is_widening else "width_down",
             parameters={"NARROW": narrow, "RATIO": self.ratio},
-            sources=("credit_buffer",),
+            sources=("counter", "credit_buffer"),
         )
 
 
