@@ -12,10 +12,12 @@
 //            there are such, ROWS_FILE and COLUMNS_FILE hold a word for each row and column of the
 //            image; their sum is b*(MH/PE).
 // Reference  popshift.hw.stages.MatVec (bit-exact, cycle-exact)
-// Latency    4 + DOT_CYCLES cycles from the operation that ends a neuron fold to m_axis_tvalid
-// II         (MW/SIMD) * (MH/GROUPS/PE) cycles a vector, which is read in the first MW/SIMD of them
-// Stall      the last operation of a neuron fold waits for a place in the output buffer; the
-//            pipeline itself never stalls; no combinational path from input to output or back
+// Latency    4 + DOT_CYCLES cycles from the operation that ends a neuron fold to m_axis_tvalid, one
+//            more if VECTOR_BLOCK; with several neuron folds see replay for that before operations
+// II         (MW/SIMD) * (MH/GROUPS/PE) cycles a vector; the next vector may come meanwhile
+// Stall      operations of the first neuron fold wait for their beat, the last of each for a place in
+//            the output buffer; the pipeline itself never stalls; no combinational path from input
+//            to output or back
 // Reset      rst clears counters, valid bits and accumulators; other data and memories are not reset
 module matvec #(
   parameter logic [47:0] KERNEL = 48'("xnor"),  // see dot
@@ -45,6 +47,7 @@ module matvec #(
   /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
   parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
   parameter int LEVELS_BLOCK  = 0,      // levels alike
+  parameter int VECTOR_BLOCK  = 0,      // 1: the vector in block RAM, where it is kept
   /* verilator lint_on UNUSEDPARAM */
   parameter     WEIGHTS_FILE = "weights.hex",
   parameter     LEVELS_FILE  = "levels.hex",
@@ -84,14 +87,12 @@ module matvec #(
   logic [NF_W-1:0]   nf;
   logic [FOLD_W-1:0] fold;
   logic [WORD_W-1:0] word;
-  logic              is_reading, is_last, has_place, fire;
+  logic              is_last, is_last_of_group, can_fire, has_place, fire;
   /* verilator lint_off UNUSEDSIGNAL */ // only for a word counter and for borders
-  logic              is_last_of_group, is_last_fold;
+  logic              is_last_fold;
   /* verilator lint_on UNUSEDSIGNAL */
 
-  assign is_reading    = nf == '0;
-  assign s_axis_tready = is_reading && (!is_last || has_place);
-  assign fire          = (!is_reading || s_axis_tvalid) && (!is_last || has_place);
+  assign fire = can_fire && (!is_last || has_place);
 
   counter #(.MODULUS(SF)) synapse_folds (
     .clk, .rst, .step(fire), .value(sf), .is_last
@@ -121,26 +122,33 @@ module matvec #(
     end
   end
 
-  // The vector, kept for the neuron folds that replay it.
+  // The beat in cycle BEAT_AT after fire. With several neuron folds the vector is kept for them.
+  localparam int BEAT_AT = NF > 1 && VECTOR_BLOCK != 0 ? 2 : 1;
+
   logic [BEAT_W-1:0] beat;
   if (NF > 1) begin : gen_replay
-    logic [BEAT_W-1:0] vector[SF];
-    always_ff @(posedge clk) if (fire && is_reading) vector[sf] <= s_axis_tdata;
-    assign beat = is_reading ? s_axis_tdata : vector[sf];
+    replay #(.BITS(BEAT_W), .WORDS(SF), .IS_BLOCK(VECTOR_BLOCK)) vectors (
+      .clk, .rst,
+      .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+      .word(sf), .is_first_turn(nf == '0), .ends_vector(is_last && is_last_of_group),
+      .can_fire, .fire, .beat
+    );
   end else begin : gen_once
-    assign beat = s_axis_tdata;
+    assign can_fire      = s_axis_tvalid;
+    assign s_axis_tready = !is_last || has_place;
+    always_ff @(posedge clk) beat <= s_axis_tdata;
   end
 
-  // What follows fire: in cycle 1 the weight memory, in cycle 2 its output register, which block RAM
-  // needs to be fast; in cycle SUM_AT the sum of products, then the accumulator.
-  localparam int SUM_AT = 2 + DOT_CYCLES;
+  // A cycle later the weights, from a memory with a register behind it, which block RAM needs to be
+  // fast; in cycle SUM_AT the sum of products, then the accumulator.
+  localparam int WEIGHTS_AT = BEAT_AT + 1;
+  localparam int SUM_AT     = WEIGHTS_AT + DOT_CYCLES;
 
   (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
   logic [WEIGHTS-1:0] memory[WORDS];
   initial $readmemh(WEIGHTS_FILE, memory);
 
-  logic [WEIGHTS-1:0] weights_1, weights_2;
-  logic [BEAT_W-1:0]  beat_1;
+  logic [WEIGHTS-1:0] read, weights;
   logic [SUM_AT:1]    valid, last;
   logic               is_sum, ends_sum, done;
 
@@ -148,10 +156,8 @@ module matvec #(
   assign ends_sum = valid[SUM_AT] && last[SUM_AT];
 
   always_ff @(posedge clk) begin
-    weights_1 <= memory[word];
-    weights_2 <= weights_1;
-    beat_1    <= beat;
-    last      <= {last[SUM_AT-1:1], is_last};
+    read <= memory[word];
+    last <= {last[SUM_AT-1:1], is_last};
     if (rst) begin
       valid <= '0;
       done  <= 1'b0;
@@ -161,12 +167,14 @@ module matvec #(
     end
   end
 
+  delay #(.WIDTH(WEIGHTS), .CYCLES(WEIGHTS_AT - 1)) words (.clk, .x(read), .y(weights));
+
   logic [PE*SUM_BITS-1:0] sums;
   logic [PE-1:0]          plus;
   dot #(
     .KERNEL(KERNEL), .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
     .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES)
-  ) products (.clk, .x(beat_1), .w(weights_2), .y(sums), .plus);
+  ) products (.clk, .x(beat), .w(weights), .y(sums), .plus);
 
   // The accumulator starts from 0 because the end of the sum before cleared it.
   logic [PE*ACC_BITS-1:0] totals;
@@ -213,7 +221,7 @@ module matvec #(
     at_1 <= AT_W'(fold);
     at_2 <= at_1 + offset;
   end
-  delay #(.WIDTH(AT_W), .CYCLES(DOT_CYCLES - 1)) levels (.clk, .x(at_2), .y(at));
+  delay #(.WIDTH(AT_W), .CYCLES(SUM_AT - 3)) levels (.clk, .x(at_2), .y(at));
 
   neuron_end #(
     .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
