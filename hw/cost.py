@@ -18,9 +18,9 @@ BRAM_MAX_WIDTH = 36
 LUT_RAM_DEPTH = 16  # words of a TRELLIS_DPR16X4, which are 4 bits wide
 CHAIN_MIN_BITS = 5
 
-# A read-only memory moves to block RAM when that saves this many LUTs a block. The devices have
-# about 400 LUTs for each block RAM, but most designs run out of LUTs first.
-LUTS_PER_BRAM = 128
+# A memory moves to block RAM when that saves this many LUTs a block. The devices have about 400
+# LUTs for each block RAM, but most designs run out of LUTs first.
+LUTS_PER_BRAM = 96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ def _is_too_small_for_lut_ram(words: int, width_bits: int) -> bool:
 def is_block_ram(words: int, width_bits: int) -> bool:
     """Return whether a read-write memory with a registered read belongs into block RAM."""
     blocks = block_rams(words, width_bits)
-    return words > 2 * LUT_RAM_DEPTH and lut_ram(words, width_bits).lut >= LUTS_PER_BRAM * blocks
+    return words > LUT_RAM_DEPTH and lut_ram(words, width_bits).lut >= LUTS_PER_BRAM * blocks
 
 
 def ram(words: int, width_bits: int) -> Cost:

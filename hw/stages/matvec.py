@@ -298,12 +298,8 @@ class MatVec(Layer):
                 self.border.rows, self.border.column_classes * self.neuron_folds
             )
             memories["COLUMNS_FILE"] = self._level_offsets(self.border.columns, self.neuron_folds)
-        return Module(
-            name="matvec",
-            parameters=parameters,
-            memories=memories,
-            sources=("border", "ram", "replay", *SOURCES),
-        )
+        sources = ("border", "ram", "replay", *SOURCES)
+        return Module(name="matvec", parameters=parameters, memories=memories, sources=sources)
 
     def _level_offsets(self, classes: tuple[int, ...], words: int) -> MemoryImage:
         """Return ``words`` times each class, in the bits of an address of the level memory."""
