@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hw.emit import SOURCES_FILE, emit, image_file
+from ..hw.emit import SOURCES_FILE, emit, image_files
 from ..hw.graph import Dataflow, Stage
 from ..hw.passes import logical_stages
 from ..hw.storage import stage_arrays
@@ -55,9 +55,10 @@ def compare_rtl_files(dataflow: Dataflow, folder: Path) -> Comparison:
     """Compare every RTL file of a build with the one that ``emit`` writes for its dataflow."""
     total = NOTHING
     owners = {
-        image_file(stage.name, parameter): (stage, parameter)
+        name: (stage, parameter, index * (image.slice_bits or 0))
         for stage in dataflow.stages
-        for parameter in stage.module().memories
+        for parameter, image in stage.module().memories.items()
+        for index, name in enumerate(image_files(stage.name, parameter, len(image.slices())))
     }
     with tempfile.TemporaryDirectory(prefix="popshift-") as scratch:
         files = emit(dataflow, Path(scratch))
@@ -70,7 +71,7 @@ def compare_rtl_files(dataflow: Dataflow, folder: Path) -> Comparison:
 
 
 def _compare_lines(
-    name: str, want: list[str], have: list[str], owner: tuple[Stage, str] | None
+    name: str, want: list[str], have: list[str], owner: tuple[Stage, str, int] | None
 ) -> Comparison:
     wrong = [i for i, (a, b) in enumerate(zip(want, have, strict=False)) if a != b]
     mismatches = len(wrong) + abs(len(want) - len(have))
@@ -82,17 +83,28 @@ def _compare_lines(
         at = wrong[0]
         place = f"rtl/{name} line {at + 1}"
         if owner is not None:
-            stage, parameter = owner
-            place += f": layer {stage.name}, {_place(stage, parameter, at, want[at], have[at])}"
+            stage, parameter, start = owner
+            place += (
+                f": layer {stage.name}, {_place(stage, parameter, start, at, want[at], have[at])}"
+            )
         line = f"{place}: expected {want[at].strip()!r}, got {have[at].strip()!r}"
     return Comparison(elements=len(want), mismatches=mismatches, first=(line,))
 
 
-def _place(stage: Stage, parameter: str, word: int, want: str, have: str) -> str:
-    """Return what the lowest differing bit of a memory word stands for."""
+def _place(stage: Stage, parameter: str, start: int, word: int, want: str, have: str) -> str:
+    """Return what the lowest differing bit of a memory word stands for.
+
+    Args:
+        stage: Owner of the memory.
+        parameter: Which memory of the stage.
+        start: Bit of the word that the slice in the file begins with.
+        word: Which word.
+        want: Its expected digits.
+        have: Its digits.
+    """
     try:
         difference = int(want, 16) ^ int(have, 16)
     except ValueError:
         return f"word {word} is no hexadecimal number"
-    bit = (difference & -difference).bit_length() - 1
+    bit = start + (difference & -difference).bit_length() - 1
     return stage.locate(parameter, word, bit)

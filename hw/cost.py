@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-BRAM_BITS = 16 * 1024  # one DP16KD
-BRAM_MAX_WIDTH = 36
+# Widths of a DP16KD and the words that it then holds.
+_BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 LUT_RAM_DEPTH = 16  # words of a TRELLIS_DPR16X4, which are 4 bits wide
 CHAIN_MIN_BITS = 5
 
@@ -124,14 +124,48 @@ def distinct_bits(words: int, width_bits: int) -> int:
 
 def is_block_rom(words: int, width_bits: int) -> bool:
     """Return whether a read-only memory with a registered output belongs into block RAM."""
-    blocks = block_rams(words, width_bits)
-    return words > LUT_RAM_DEPTH and rom_luts(words, width_bits) >= LUTS_PER_BRAM * blocks
+    block = _block_rom(words, width_bits)
+    saved = rom_luts(words, width_bits) - block.lut
+    return words > LUT_RAM_DEPTH and saved >= LUTS_PER_BRAM * block.bram
+
+
+def rom_slice(words: int, width_bits: int) -> int:
+    """Return the bits of a slice of a read-only memory, see ``rom.sv``.
+
+    In block RAM they are those of the blocks that take the fewest resources.
+    """
+    widest = _BLOCK_SHAPES[0][1]
+    if words <= widest or not is_block_rom(words, width_bits):
+        return width_bits
+    return min(width_bits, max(_rom_slices(words, width_bits))[1])
+
+
+def _rom_slices(words: int, width_bits: int) -> list[tuple[float, int]]:
+    """Return for each width of block RAM, negated, what it takes in LUTs, and the width."""
+    shapes: list[tuple[float, int]] = []
+    for width, depth in _BLOCK_SHAPES:
+        rows = math.ceil(words / depth)
+        blocks = math.ceil(width_bits / width) * rows
+        luts = multiplexer(rows, width_bits).lut
+        shapes.append((-(LUTS_PER_BRAM * blocks + luts), width))
+    return shapes
+
+
+def _block_rom(words: int, width_bits: int) -> Cost:
+    """Return the cost of a read-only memory in block RAM."""
+    _, width = max(_rom_slices(words, width_bits))
+    rows = math.ceil(words / dict(_BLOCK_SHAPES)[width])
+    return Cost(
+        lut=multiplexer(rows, width_bits).lut,
+        ff=(rows - 1).bit_length(),
+        bram=math.ceil(width_bits / width) * rows,
+    )
 
 
 def memory(words: int, width_bits: int) -> Cost:
     """Return the cost of a read-only memory with a registered output."""
     if is_block_rom(words, width_bits):
-        return Cost(bram=block_rams(words, width_bits))
+        return _block_rom(words, width_bits)
     return rom(words, width_bits)
 
 
@@ -187,7 +221,7 @@ def ram(words: int, width_bits: int) -> Cost:
 def filled_ram(words: int, width_bits: int) -> int:
     """Return how many words the memory of ``words`` words can hold."""
     if is_block_ram(words, width_bits):
-        depth = min(_block_shapes(words, width_bits))[1]
+        depth = min((_blocks(words, width_bits, shape), shape[1]) for shape in _BLOCK_SHAPES)[1]
     elif _is_too_small_for_lut_ram(words, width_bits):
         return words
     else:
@@ -196,18 +230,13 @@ def filled_ram(words: int, width_bits: int) -> int:
 
 
 def block_rams(words: int, width_bits: int) -> int:
-    """Return the DP16KD of a memory; beyond 512 words they are 18, 9, 4, 2 or 1 bits wide."""
-    return min(_block_shapes(words, width_bits))[0]
+    """Return the DP16KD of a memory in the shape of which it takes the fewest."""
+    return min(_blocks(words, width_bits, shape) for shape in _BLOCK_SHAPES)
 
 
-def _block_shapes(words: int, width_bits: int) -> list[tuple[int, int]]:
-    """Return the blocks of a memory and the words of each, for each width that they can have."""
-    shapes = []
-    width, depth = BRAM_MAX_WIDTH, BRAM_BITS // 32
-    while width > 0:
-        shapes.append((math.ceil(width_bits / width) * math.ceil(words / depth), depth))
-        width, depth = width // 2, depth * 2
-    return shapes
+def _blocks(words: int, width_bits: int, shape: tuple[int, int]) -> int:
+    width, depth = shape
+    return math.ceil(width_bits / width) * math.ceil(words / depth)
 
 
 def credit_buffer(capacity: int, width_bits: int, *, at_once: bool = False) -> Cost:

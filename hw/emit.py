@@ -56,9 +56,12 @@ def emit(dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER) -> 
     images: list[str] = []
     for stage_name, module in modules.items():
         for parameter, image in module.memories.items():
-            file = image_file(stage_name, parameter)
-            (folder / file).write_text(hex_lines(image.words))
-            images.append(file)
+            parts = image.slices()
+            for name, words in zip(
+                image_files(stage_name, parameter, len(parts)), parts, strict=True
+            ):
+                (folder / name).write_text(hex_lines(words))
+                images.append(name)
     sources = [f"{name}.sv" for name in sorted(needed)]
     for source in sources:
         shutil.copyfile(rtl_folder / source, folder / source)
@@ -125,7 +128,7 @@ _PROBE = "/*verilator public_flat_rd*/"
 def _instance(stage: Stage) -> str:
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
-    values |= {name: image_file(stage.name, name) for name in module.memories}
+    values |= {name: _image_name(stage.name, name) for name in module.memories}
     connections = [".clk(clk)", ".rst(rst)"]
     for names, port in ((stage.inputs, "s_axis"), (stage.outputs, "m_axis")):
         for signal in ("tdata", "tvalid", "tready"):
@@ -150,6 +153,14 @@ def _literal(value: int | str) -> str:
     return str(value) if -(1 << 31) <= value < 1 << 31 else f"{value.bit_length()}'h{value:x}"
 
 
-def image_file(stage: str, parameter: str) -> str:
-    """Return the name of the file that a memory parameter of a stage is given."""
-    return f"{stage}_{parameter.removesuffix('_FILE').lower()}.hex"
+def image_files(stage: str, parameter: str, slices: int) -> tuple[str, ...]:
+    """Return the files of a memory of a stage, one for each slice."""
+    name = _image_name(stage, parameter)
+    if slices == 1:
+        return (f"{name}.hex",)
+    return tuple(f"{name}_{index:03}.hex" for index in range(slices))
+
+
+def _image_name(stage: str, parameter: str) -> str:
+    """Return what a memory parameter of a stage is given: the beginning of the file names."""
+    return f"{stage}_{parameter.removesuffix('_FILE').lower()}"

@@ -14,8 +14,8 @@ module border #(
   parameter int OUT_HEIGHT   = 2,
   parameter int OUT_WIDTH    = 2,
   parameter int AT_W         = 4,  // bits of an offset
-  parameter     ROWS_FILE    = "rows.hex",
-  parameter     COLUMNS_FILE = "columns.hex"
+  parameter     ROWS_FILE    = "rows",
+  parameter     COLUMNS_FILE = "columns"
 ) (
   input  logic            clk,
   input  logic            rst,
@@ -34,8 +34,8 @@ module border #(
   logic            is_last_column;
 
   initial begin
-    $readmemh(ROWS_FILE, rows);
-    $readmemh(COLUMNS_FILE, columns);
+    $readmemh({ROWS_FILE, ".hex"}, rows);
+    $readmemh({COLUMNS_FILE, ".hex"}, columns);
   end
 
   assign offset = row + column;

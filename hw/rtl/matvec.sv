@@ -44,15 +44,15 @@ module matvec #(
   parameter int OUT_WIDTH    = 1,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 1,       // of the output buffer, beats
-  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
   parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
+  parameter int WEIGHTS_SLICE = PE * SIMD * W_BITS, // bits of a weight memory, see rom
   parameter int LEVELS_BLOCK  = 0,      // levels alike
+  parameter int LEVELS_SLICE  = PE * (STEPS * LEVEL_BITS + DIRECTIONS),
   parameter int VECTOR_BLOCK  = 0,      // 1: the vector in block RAM, where it is kept
-  /* verilator lint_on UNUSEDPARAM */
-  parameter     WEIGHTS_FILE = "weights.hex",
-  parameter     LEVELS_FILE  = "levels.hex",
-  parameter     ROWS_FILE    = "rows.hex",
-  parameter     COLUMNS_FILE = "columns.hex"
+  parameter     WEIGHTS_FILE = "weights",
+  parameter     LEVELS_FILE  = "levels",
+  parameter     ROWS_FILE    = "rows",
+  parameter     COLUMNS_FILE = "columns"
 ) (
   input  logic                   clk,
   input  logic                   rst,
@@ -139,14 +139,9 @@ module matvec #(
     always_ff @(posedge clk) beat <= s_axis_tdata;
   end
 
-  // A cycle later the weights, from a memory with a register behind it, which block RAM needs to be
-  // fast; in cycle SUM_AT the sum of products, then the accumulator.
+  // A cycle later the weights; in cycle SUM_AT the sum of products, then the accumulator.
   localparam int WEIGHTS_AT = BEAT_AT + 1;
   localparam int SUM_AT     = WEIGHTS_AT + DOT_CYCLES;
-
-  (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
-  logic [WEIGHTS-1:0] memory[WORDS];
-  initial $readmemh(WEIGHTS_FILE, memory);
 
   logic [WEIGHTS-1:0] read, weights;
   logic [SUM_AT:1]    valid, last;
@@ -156,7 +151,6 @@ module matvec #(
   assign ends_sum = valid[SUM_AT] && last[SUM_AT];
 
   always_ff @(posedge clk) begin
-    read <= memory[word];
     last <= {last[SUM_AT-1:1], is_last};
     if (rst) begin
       valid <= '0;
@@ -167,7 +161,11 @@ module matvec #(
     end
   end
 
-  delay #(.WIDTH(WEIGHTS), .CYCLES(WEIGHTS_AT - 1)) words (.clk, .x(read), .y(weights));
+  rom #(
+    .WIDTH(WEIGHTS), .WORDS(WORDS), .SLICE(WEIGHTS_SLICE), .IS_BLOCK(WEIGHTS_BLOCK),
+    .FILE(WEIGHTS_FILE)
+  ) memory (.clk, .at(word), .y(read));
+  delay #(.WIDTH(WEIGHTS), .CYCLES(WEIGHTS_AT - 2)) words (.clk, .x(read), .y(weights));
 
   logic [PE*SUM_BITS-1:0] sums;
   logic [PE-1:0]          plus;
@@ -226,7 +224,8 @@ module matvec #(
   neuron_end #(
     .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
     .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(LEVEL_WORDS), .OUT_BITS(OUT_BITS),
-    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_SLICE(LEVELS_SLICE),
+    .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,

@@ -21,7 +21,8 @@ module threshold #(
   parameter int OUT_BITS    = 1,
   parameter int BASE        = 0,
   parameter int LEVELS_BLOCK = 0, // 1: levels in block RAM, 0: as synthesis likes
-  parameter     LEVELS_FILE = "levels.hex"
+  parameter int LEVELS_SLICE = PE * (STEPS * LEVEL_BITS + DIRECTIONS), // bits of a level memory, see rom
+  parameter     LEVELS_FILE = "levels"
 ) (
   input  logic                   clk,
   input  logic                   rst,
@@ -67,7 +68,7 @@ module threshold #(
   neuron_end #(
     .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
     .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(4),
-    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_SLICE(LEVELS_SLICE), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire), .has_place(s_axis_tready),

@@ -180,7 +180,6 @@ class Depthwise(Layer):
     def module(self) -> Module:
         """``depthwise.sv``; weight word ``tap * neuron_folds + fold``."""
         words = np.ascontiguousarray(self.weights.T).reshape(-1, self.lanes)
-        weights = self.weight_memory(words, 1)
         return Module(
             name="depthwise",
             parameters={
@@ -188,9 +187,8 @@ class Depthwise(Layer):
                 "CHANNELS": self.channels,
                 "MULTIPLIER": self.multiplier,
                 "CAPACITY": self._capacity,
-                "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weights.width_bits)),
-                **self.parameters(1),
+                **self.parameters(len(words), 1),
             },
-            memories={"WEIGHTS_FILE": weights, **self.level_memory()},
+            memories={"WEIGHTS_FILE": self.weight_memory(words, 1), **self.level_memory()},
             sources=SOURCES,
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import DataType, Encoding, IntArray, smallest_for
+from ..dtypes import DataType, Encoding, IntArray, smallest_for, unsigned
 from ..errors import GraphError
 from ..graph import Stage
 from ..module import MemoryImage
@@ -23,7 +23,7 @@ from .thresholds import Thresholds
 
 # Modules of every layer besides its own.
 SOURCES = (
-    *("carried_sum", "counter", "credit_buffer", "delay", "neuron_end", "staircase"),
+    *("carried_sum", "counter", "credit_buffer", "delay", "neuron_end", "rom", "staircase"),
     *DOT_SOURCES,
 )
 
@@ -168,8 +168,14 @@ class Layer(Stage):
         """
         return 4 + self.arithmetic.cycles(simd)
 
-    def parameters(self, simd: int) -> dict[str, int | str]:
-        """Return the parameters of kernel, accumulators and thresholds."""
+    def parameters(self, words: int, simd: int) -> dict[str, int | str]:
+        """Return the parameters of weights, kernel, accumulators and thresholds.
+
+        Args:
+            words: Of the weight memory.
+            simd: Synapses of a neuron in a word.
+        """
+        width = self.lanes * simd * self.weight_dtype.bits
         sums = self.sum_dtype(simd)
         parameters: dict[str, int | str] = {
             "KERNEL": self.kernel,
@@ -180,6 +186,8 @@ class Layer(Stage):
             "W_BITS": self.weight_dtype.bits,
             "SUM_BITS": sums.bits,
             "SUM_SIGNED": int(sums.encoding is Encoding.SIGNED),
+            "WEIGHTS_BLOCK": int(cost.is_block_rom(words, width)),
+            "WEIGHTS_SLICE": cost.rom_slice(words, width),
             "DOT_CYCLES": self.arithmetic.cycles(simd),
             "ACC_BITS": self.accumulator_dtype.bits,
             "ACC_SIGNED": int(self.accumulator_dtype.encoding is Encoding.SIGNED),
@@ -199,9 +207,11 @@ class Layer(Stage):
         lanes = words.reshape(len(words), -1, simd)
         codes = self.arithmetic.to_codes(lanes, self.weight_dtype).reshape(words.shape)
         bits = self.weight_dtype.bits
+        width = words.shape[1] * bits
         return MemoryImage(
-            words=pack_words(codes.astype(np.int64), DataType(Encoding.UNSIGNED, bits)),
-            width_bits=words.shape[1] * bits,
+            words=pack_words(codes.astype(np.int64), unsigned(bits)),
+            width_bits=width,
+            slice_bits=cost.rom_slice(len(words), width),
         )
 
     def level_memory(self) -> dict[str, MemoryImage]:

@@ -279,8 +279,7 @@ class MatVec(Layer):
         """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
         blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
         words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
-        weights = self.weight_memory(words, self.simd)
-        memories = {"WEIGHTS_FILE": weights, **self.level_memory()}
+        memories = {"WEIGHTS_FILE": self.weight_memory(words, self.simd), **self.level_memory()}
         parameters: dict[str, int | str] = {
             "MW": self.synapses,
             "MH": self.neurons,
@@ -288,8 +287,7 @@ class MatVec(Layer):
             "SIMD": self.simd,
             "CAPACITY": self._capacity,
             "VECTOR_BLOCK": int(self.is_vector_block),
-            "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weights.width_bits)),
-            **self.parameters(self.simd),
+            **self.parameters(len(words), self.simd),
         }
         if self.border is not None:
             rows, columns = self.border.map.shape

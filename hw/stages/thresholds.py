@@ -181,19 +181,22 @@ class Thresholds:
 
     def parameters(self, low: int, high: int, pe: int) -> dict[str, int | str]:
         """Return the parameters of ``neuron_end.sv`` for integers ``low`` to ``high``."""
-        words = self.channels // pe
+        words, width = self.channels // pe, self.word_bits(low, high, pe)
         return {
             "STEPS": self.steps,
             "DIRECTIONS": self.directions,
             "LEVEL_BITS": self.level_dtype(low, high).bits,
             "BASE": self.base,
-            "LEVELS_BLOCK": int(cost.is_block_rom(words, self.word_bits(low, high, pe))),
+            "LEVELS_BLOCK": int(cost.is_block_rom(words, width)),
+            "LEVELS_SLICE": cost.rom_slice(words, width),
         }
 
     def memory(self, low: int, high: int, pe: int) -> MemoryImage:
         """Return the level memory of ``neuron_end.sv``, see :meth:`image`."""
         words, width = self.image(low, high, pe)
-        return MemoryImage(words=words, width_bits=width)
+        return MemoryImage(
+            words=words, width_bits=width, slice_bits=cost.rom_slice(len(words), width)
+        )
 
     def image(self, low: int, high: int, pe: int) -> tuple[Bytes, int]:
         """Return memory words and their width in bits, one word per fold of ``pe`` channels.
