@@ -141,13 +141,16 @@ def rom_slice(words: int, width_bits: int) -> int:
 
 
 def _rom_slices(words: int, width_bits: int) -> list[tuple[float, int]]:
-    """Return for each width of block RAM, negated, what it takes in LUTs, and the width."""
+    """Return for each width of block RAM, negated, what it takes in LUTs, and the width.
+
+    LUTs that select among blocks count twice, because they stand behind the slowest element.
+    """
     shapes: list[tuple[float, int]] = []
     for width, depth in _BLOCK_SHAPES:
         rows = math.ceil(words / depth)
         blocks = math.ceil(width_bits / width) * rows
         luts = multiplexer(rows, width_bits).lut
-        shapes.append((-(LUTS_PER_BRAM * blocks + luts), width))
+        shapes.append((-(LUTS_PER_BRAM * blocks + 2 * luts), width))
     return shapes
 
 
