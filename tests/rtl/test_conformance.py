@@ -15,6 +15,8 @@ from popshift.hw.dtypes import BIPOLAR
 from popshift.hw.emit import emit
 from popshift.hw.stages import STAGES, MatVec
 
+from .directed import directed
+
 # One model of many stages compiles much faster than many models: 200 of each kind in two.
 BATCHES, STAGES_PER_BATCH = 2, 100
 
@@ -23,7 +25,8 @@ BATCHES, STAGES_PER_BATCH = 2, 100
 @pytest.mark.parametrize("seed", range(BATCHES))
 @pytest.mark.parametrize("kind", sorted(STAGES))
 def test_rtl_equals_execute_and_clock(kind: str, seed: int, tmp_path: Path) -> None:
-    result = check(random_bench(kind, STAGES_PER_BATCH, seed), tmp_path, seed=seed)
+    stages = random_bench(kind, STAGES_PER_BATCH, seed).stages
+    result = check(bench((*stages, *(directed(kind) if seed == 0 else ()))), tmp_path, seed=seed)
     assert result.first == ()
     assert result.mismatches == 0
     assert result.elements > 1000 * STAGES_PER_BATCH

@@ -6,14 +6,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from popshift.flows.conformance import bench, check, random_bench
-from popshift.hw.dtypes import BIPOLAR, signed, unsigned
 from popshift.hw.emit import RTL_FOLDER
-from popshift.hw.graph import Stage, StreamType
-from popshift.hw.stages import Border, Concat, Depthwise, Fifo, MatVec, Pool, Thresholds, Window
+
+from .directed import directed
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,6 @@ MUTANTS = [
         "assign s_axis_tready = is_first && has_place;",
         "assign s_axis_tready = has_place;",
     ),
-    Mutant("reset_dropped", "width", "width_down", "if (rst) part <= '0;\n    else if", "if"),
     Mutant("tie_of_unsigned", "threshold", "staircase", "wide >= levels[", "wide > levels["),
     Mutant(
         "tie_of_signed",
@@ -149,8 +146,8 @@ MUTANTS = [
         "level_read_late",
         "threshold",
         "threshold",
-        "if (fire) fold",
-        "if (valid_1) fold",
+        ".step(fire)",
+        ".step(valid_1)",
     ),
     Mutant(
         "sign_of_the_sum_ignored",
@@ -163,8 +160,25 @@ MUTANTS = [
         "ready_stuck",
         "matvec",
         "matvec",
-        "assign s_axis_tready = is_reading && (!is_last || has_place);",
+        "assign s_axis_tready = !is_last || has_place;",
         "assign s_axis_tready = 1'b1;",
+    ),
+    Mutant(
+        "ready_while_two_vectors_are_held",
+        "matvec",
+        "replay",
+        "assign s_axis_tready = places != '0;",
+        "assign s_axis_tready = 1'b1;",
+    ),
+    Mutant("read_before_it_came", "matvec", "replay", "!is_first_turn || ahead != '0", "1'b1"),
+    Mutant("waits_in_every_turn", "matvec", "replay", "!is_first_turn || ahead", "ahead"),
+    Mutant("half_not_changed", "matvec", "replay", "read_half ^ frees", "read_half"),
+    Mutant(
+        "freed_after_each_turn",
+        "matvec",
+        "matvec",
+        "is_last && is_last_fold),\n      .can",
+        "is_last),\n      .can",
     ),
     Mutant("accumulator_not_cleared", "matvec", "matvec", "if (rst || ends_sum)", "if (rst)"),
     Mutant("accumulator_not_reset", "matvec", "matvec", "if (rst || ends_sum)", "if (ends_sum)"),
@@ -172,9 +186,9 @@ MUTANTS = [
     Mutant(
         "reset_dropped",
         "matvec",
-        "matvec",
-        "if (rst) begin\n      sf   <= '0;\n      nf   <= '0;\n    end else if",
-        "if",
+        "counter",
+        "if (rst || (step && is_last && !IS_POWER))",
+        "if (step && is_last && !IS_POWER)",
     ),
     Mutant(
         "levels_of_the_next_fold",
@@ -184,14 +198,35 @@ MUTANTS = [
         "levels (.clk, .x(at_1)",
     ),
     Mutant(
-        "vector_not_replayed",
+        "ends_a_turn_late",
         "matvec",
-        "matvec",
-        "is_reading ? s_axis_tdata : vector[sf]",
-        "s_axis_tdata",
+        "counter",
+        "LAST     = BITS'(MODULUS - 1)",
+        "LAST = BITS'(MODULUS - 1) ^ 1",
     ),
-    Mutant("carry_lost", "matvec", "popcount", "(SUM_W'(twos) << 1)", "SUM_W'(twos)"),
-    Mutant("xor_for_xnor", "matvec", "dot_xnor", "~(lanes ^ w", "(lanes ^ w"),
+    Mutant(
+        "carry_of_the_counter_lost",
+        "matvec",
+        "counter",
+        "&(value | ('1 << i))",
+        "&(value | ('1 << (i + 1)))",
+    ),
+    Mutant("slice_of_the_low_bits", "matvec", "rom", '8\'("0" + s % 10)}', '8\'("0")}'),
+    Mutant(
+        "carries_lost",
+        "matvec",
+        "compressor",
+        "next = {carries, twos};",
+        "next = {carries & '0, twos};",
+    ),
+    Mutant("low_bits_early", "matvec", "compressor", "if (CUT > 0) begin", "if (CUT > 9) begin"),
+    Mutant("bits_lost", "matvec", "column", "rest = {sums, a[N-1:3*ADDERS]}", "rest = REST'(sums)"),
+    Mutant("xor_for_xnor", "matvec", "dot_xnor", "assign lanes = ~x;", "assign lanes = x;"),
+    Mutant("three_without_carry", "matvec", "dot_xnor", "(first_second | first_third)", "'0"),
+    Mutant(
+        "nine_of_other_threes", "matvec", "dot_xnor", "(carry_b & carry_c)", "(carry_b & ~carry_c)"
+    ),
+    Mutant("third_three_for_second", "matvec", "dot_xnor", "after_b <= b;", "after_b <= c;"),
     Mutant(
         "subtraction_without_one",
         "matvec",
@@ -217,7 +252,7 @@ MUTANTS = [
     Mutant(
         "words_of_the_other_fold", "matvec", "matvec", "word = {fold, sf};", "word = {sf, fold};"
     ),
-    Mutant("word_not_counted", "matvec", "matvec", "'0 : word + 1'b1;", "'0 : word;"),
+    Mutant("word_not_counted", "matvec", "matvec", "word <= word + 1'b1;", "word <= word;"),
     Mutant(
         "zero_weight_used",
         "matvec",
@@ -254,8 +289,8 @@ MUTANTS = [
         "room_off_by_one",
         "window",
         "line_buffer",
-        "room  <= ROOM_BITS'(DEPTH - 1);",
-        "room  <= ROOM_BITS'(DEPTH - 2);",
+        "held  <= HELD_BITS'(-DEPTH);",
+        "held  <= HELD_BITS'(1 - DEPTH);",
     ),
     Mutant(
         "dropped_too_early",
@@ -268,7 +303,7 @@ MUTANTS = [
         "rows_in_the_padding_not_dropped",
         "window",
         "line_buffer",
-        "drop = ROOM_BITS'(DROP_FIRST);",
+        "drop = HELD_BITS'(-DROP_FIRST);",
         "drop = '0;",
     ),
     Mutant(
@@ -296,8 +331,8 @@ MUTANTS = [
         "reset_dropped",
         "window",
         "line_buffer",
-        "if (rst) begin\n      write_at <= '0;",
-        "if (1'b0) begin\n      write_at <= '0;",
+        "if (rst) begin\n        write_at <= '0;\n        read_at  <= AT_W'(-START);",
+        "if (1'b0) begin\n        write_at <= '0;\n        read_at  <= AT_W'(-START);",
     ),
     Mutant(
         "written_word_lost",
@@ -347,20 +382,20 @@ MUTANTS = [
         "assign fire = can_fire && (!yields || has_place);",
         "assign fire = can_fire;",
     ),
-    Mutant("tail_counted", "pool", "pool", "valid <= fire && is_inside;", "valid <= fire;"),
+    Mutant("tail_counted", "pool", "pool", "fire && is_inside});", "fire});"),
     Mutant(
         "last_row_of_the_image_missed",
         "pool",
         "pool_position",
-        "ky == KY_W'(KERNEL_Y - 1) || iy == IY_W'(HEIGHT - 1)",
-        "ky == KY_W'(KERNEL_Y - 1)",
+        "int'(ky) == KERNEL_Y - 1 || is_end_y",
+        "int'(ky) == KERNEL_Y - 1",
     ),
     Mutant(
         "padding_of_the_second_row",
         "pool",
         "pool_position",
-        "ix   <= '0;\n        kx   <= KX_W'(PAD_LEFT);",
-        "ix   <= '0;\n        kx   <= '0;",
+        "kx <= is_end_x ? KX_W'(PAD_LEFT) :",
+        "kx <= is_end_x ? '0 :",
     ),
     Mutant(
         "fold_not_rewound",
@@ -369,8 +404,13 @@ MUTANTS = [
         "word - WORD_W'(FOLDS - 1)",
         "word",
     ),
+    Mutant("partial_read_late", "pool", "pool", ".read_at(early_word)", ".read_at(word)"),
     Mutant(
-        "word_of_the_wrong_tap", "depthwise", "depthwise", "word == WORD_W'(WORDS - 1)", "ends_tap"
+        "word_of_the_wrong_tap",
+        "depthwise",
+        "depthwise",
+        "WORD_W'({tap, fold})",
+        "WORD_W'({fold, tap})",
     ),
     Mutant(
         "accumulator_of_the_wrong_fold",
@@ -529,84 +569,6 @@ MUTANTS = [
         "plus_of_the_first_neuron", "depthwise", "depthwise", ".carry(plus[m])", ".carry(plus[0])"
     ),
 ]
-
-
-def directed(kind: str) -> tuple[Stage, ...]:
-    """Return stages that a few random ones may miss: odd sizes, padding at single sides."""
-    ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
-    if kind == "depthwise":
-        weights = np.random.default_rng(0).choice([-1, 0, 1], (12, 3))
-        return (
-            Depthwise(
-                name="a",
-                **ends,
-                weights=weights,
-                input_dtype=signed(3),
-                kernel="signed",
-                multiplier=3,
-                pe=2,
-            ),
-        )
-    if kind == "concat":
-        dtypes = (signed(2), unsigned(5))
-        return (
-            Concat(
-                name="a",
-                inputs=("a_x0", "a_x1"),
-                outputs=("a_y",),
-                input_dtypes=dtypes,
-                channels=(2, 2),
-            ),
-        )
-    if kind == "window":
-        shape = {"height": 6, "width": 5, "channels": 2, "kernel": (3, 3), "input_dtype": signed(3)}
-        return (Window(name="a", **ends, **shape, stride=(2, 2), padding=(1, 1, 1, 1)),)
-    if kind == "fifo":
-        beats = StreamType(dtype=signed(8), shape=(32,), lanes=4)
-        return (Fifo(name="a", **ends, type=beats, depth=40),)
-    if kind == "matvec":
-        rng = np.random.default_rng(0)
-        border = Border(rows=(0, 1, 1, 2), columns=(0, 1, 2))
-        weights = BIPOLAR.random((4, 12), rng)
-        popcounts = rng.integers(4, 9, (16, 4 * border.classes))
-        return (
-            MatVec(
-                name="a",
-                **ends,
-                weights=weights,
-                input_dtype=BIPOLAR,
-                kernel="xnor",
-                thresholds=Thresholds.random(popcounts, rng),
-                border=border,
-                leading=(4, 3),
-                simd=4,
-                pe=2,
-            ),
-        )
-    if kind == "pool":
-        cases = (
-            (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),
-            (signed(4), (3, 3), (2, 2), (1, 1, 1, 1), "max"),
-            (signed(4), (2, 2), (3, 3), (0, 0, 0, 0), "sum"),
-            (signed(4), (2, 2), (2, 2), (0, 0, 1, 1), "max"),
-        )
-        return tuple(
-            Pool(
-                name=f"p{i}",
-                inputs=(f"p{i}_x",),
-                outputs=(f"p{i}_y",),
-                input_dtype=dtype,
-                height=7,
-                width=7,
-                channels=4,
-                kernel=kernel,
-                stride=stride,
-                padding=padding,
-                operation=operation,
-            )
-            for i, (dtype, kernel, stride, padding, operation) in enumerate(cases)
-        )
-    return ()
 
 
 @pytest.mark.slow

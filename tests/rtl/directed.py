@@ -1,0 +1,114 @@
+"""Stages that a few random ones may miss: odd sizes, padding at single sides, block RAM."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from popshift.hw.dtypes import BIPOLAR, signed, unsigned
+from popshift.hw.graph import Stage, StreamType
+from popshift.hw.stages import Border, Concat, Depthwise, Fifo, MatVec, Pool, Thresholds, Window
+
+
+def wide_pool() -> Pool:
+    """Return a pool whose partial results are in block RAM."""
+    return Pool(
+        name="wide",
+        inputs=("wide_x",),
+        outputs=("wide_y",),
+        input_dtype=signed(8),
+        height=4,
+        width=24,
+        channels=12,
+        kernel=(2, 2),
+        stride=(2, 2),
+        operation="max",
+        pe=4,
+    )
+
+
+def directed(kind: str) -> tuple[Stage, ...]:
+    """Return such stages of a kind; none for some kinds."""
+    ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
+    if kind == "depthwise":
+        weights = np.random.default_rng(0).choice([-1, 0, 1], (12, 3))
+        return (
+            Depthwise(
+                name="a",
+                **ends,
+                weights=weights,
+                input_dtype=signed(3),
+                kernel="signed",
+                multiplier=3,
+                pe=2,
+            ),
+        )
+    if kind == "concat":
+        dtypes = (signed(2), unsigned(5))
+        return (
+            Concat(
+                name="a",
+                inputs=("a_x0", "a_x1"),
+                outputs=("a_y",),
+                input_dtypes=dtypes,
+                channels=(2, 2),
+            ),
+        )
+    if kind == "window":
+        shape = {"height": 6, "width": 5, "channels": 2, "kernel": (3, 3), "input_dtype": signed(3)}
+        return (Window(name="a", **ends, **shape, stride=(2, 2), padding=(1, 1, 1, 1)),)
+    if kind == "fifo":
+        beats = StreamType(dtype=signed(8), shape=(32,), lanes=4)
+        return (Fifo(name="a", **ends, type=beats, depth=40),)
+    if kind == "matvec":
+        rng = np.random.default_rng(0)
+        border = Border(rows=(0, 1, 1, 2), columns=(0, 1, 2))
+        weights = BIPOLAR.random((4, 12), rng)
+        popcounts = rng.integers(4, 9, (16, 4 * border.classes))
+        bits = {"input_dtype": BIPOLAR, "kernel": "xnor"}
+        return (
+            MatVec(
+                name="a",
+                **ends,
+                **bits,
+                weights=weights,
+                thresholds=Thresholds.random(popcounts, rng),
+                border=border,
+                leading=(4, 3),
+                simd=4,
+                pe=2,
+            ),
+            # Weights in two slices of block RAM, and a popcount with a register inside.
+            MatVec(
+                name="b", inputs=("b_x",), outputs=("b_y",), **bits,
+                weights=BIPOLAR.random((64, 384), rng), simd=6, pe=2,
+            ),
+            MatVec(
+                name="c", inputs=("c_x",), outputs=("c_y",), **bits,
+                weights=BIPOLAR.random((2, 40), rng), simd=40,
+            ),
+        )  # fmt: skip
+    if kind == "pool":
+        cases = (
+            (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),
+            (signed(4), (3, 3), (2, 2), (1, 1, 1, 1), "max"),
+            (signed(4), (2, 2), (3, 3), (0, 0, 0, 0), "sum"),
+            (signed(4), (2, 2), (2, 2), (0, 0, 1, 1), "max"),
+        )
+        small = tuple(
+            Pool(
+                name=f"p{i}",
+                inputs=(f"p{i}_x",),
+                outputs=(f"p{i}_y",),
+                input_dtype=dtype,
+                height=7,
+                width=7,
+                channels=4,
+                kernel=kernel,
+                stride=stride,
+                padding=padding,
+                operation=operation,
+            )
+            for i, (dtype, kernel, stride, padding, operation) in enumerate(cases)
+        )
+        return (*small, wide_pool())
+    return ()
