@@ -6,7 +6,7 @@
 //
 // Encoding   y unsigned
 // Reference  popshift.hw.stages.kernels.Xnor.accumulate (bit-exact)
-// Latency    0, combinational; 1 cycle if CUT >= 0
+// Latency    a cycle for each bit of CUTS
 // II         1 cycle
 // Stall      none
 // Reset      none
@@ -18,7 +18,7 @@ module compressor #(
   parameter  int TWOS    = 0,
   parameter  int FOURS   = 0,
   parameter  int SUM_W   = 4,                      // bits of the sum, >= 1
-  parameter  int CUT     = -1,                     // columns in front of a register, -1: none
+  parameter  int CUTS    = 0,                      // bit k: a register in front of column k
   localparam int ONES_W  = ONES > 0 ? ONES : 1,
   localparam int TWOS_W  = TWOS > 0 ? TWOS : 1,
   localparam int FOURS_W = FOURS > 0 ? FOURS : 1
@@ -32,7 +32,7 @@ module compressor #(
   output logic [SUM_W-1:0]   y
 );
 
-  if (CUT == 0) begin : gen_register
+  if (CUTS % 2 == 1) begin : gen_register
     logic [ONES_W-1:0]  ones_1;
     logic [TWOS_W-1:0]  twos_1;
     logic [FOURS_W-1:0] fours_1;
@@ -41,9 +41,9 @@ module compressor #(
       twos_1  <= twos;
       fours_1 <= fours;
     end
-    compressor #(.ONES(ONES), .TWOS(TWOS), .FOURS(FOURS), .SUM_W(SUM_W)) behind (
-      .clk, .ones(ones_1), .twos(twos_1), .fours(fours_1), .y
-    );
+    compressor #(
+      .ONES(ONES), .TWOS(TWOS), .FOURS(FOURS), .SUM_W(SUM_W), .CUTS(CUTS - 1)
+    ) behind (.clk, .ones(ones_1), .twos(twos_1), .fours(fours_1), .y);
   end else if (SUM_W == 1) begin : gen_last
     assign y = ONES > 0 ? ^ones : '0;
   end else begin : gen_column
@@ -72,15 +72,11 @@ module compressor #(
     end
 
     compressor #(
-      .ONES(NEXT), .TWOS(FOURS), .SUM_W(SUM_W - 1), .CUT(CUT > 0 ? CUT - 1 : -1)
+      .ONES(NEXT), .TWOS(FOURS), .SUM_W(SUM_W - 1), .CUTS(CUTS / 2)
     ) higher (.clk, .ones(next), .twos(fours), .fours(1'b0), .y(above));
 
     assign y[SUM_W-1:1] = above;
-    if (CUT > 0) begin : gen_wait
-      always_ff @(posedge clk) y[0] <= sum;
-    end else begin : gen_at_once
-      assign y[0] = sum;
-    end
+    delay #(.WIDTH(1), .CYCLES($countones(CUTS))) low (.clk, .x(sum), .y(y[0]));
   end
 
 endmodule

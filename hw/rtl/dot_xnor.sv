@@ -28,7 +28,7 @@ module dot_xnor #(
   parameter int SIMD     = 8,                 // lanes, >= 1
   parameter int PE       = 2,                 // neurons, >= 1
   parameter int SUM_BITS = $clog2(SIMD + 1),
-  parameter int CYCLES   = 1                  // 1 or 2
+  parameter int CYCLES   = 1                  // 1 to 3
 ) (
   input  logic                   clk,
   input  logic [SIMD-1:0]        x,
@@ -37,8 +37,8 @@ module dot_xnor #(
   output logic [PE-1:0]          plus
 );
 
-  if (SUM_BITS != $clog2(SIMD + 1) || CYCLES < 1 || CYCLES > 2) begin : gen_check
-    $error("dot_xnor: SIMD=%0d takes SUM_BITS=%0d, CYCLES=%0d is 1 or 2 (%m)", SIMD,
+  if (SUM_BITS != $clog2(SIMD + 1) || CYCLES < 1 || CYCLES > 3) begin : gen_check
+    $error("dot_xnor: SIMD=%0d takes SUM_BITS=%0d, CYCLES=%0d is 1 to 3 (%m)", SIMD,
            $clog2(SIMD + 1), CYCLES);
   end
 
@@ -131,7 +131,7 @@ module dot_xnor #(
 
     compressor #(
       .ONES(ONES), .TWOS(TWOS), .FOURS(NINES), .SUM_W(SUM_BITS),
-      .CUT(CYCLES == 1 ? -1 : SIMD > 32 ? 1 : 0)
+      .CUTS(CYCLES == 1 ? 0 : CYCLES == 2 ? 'b100 : 'b1010)
     ) agreeing (.clk, .ones, .twos, .fours, .y(count));
 
     always_ff @(posedge clk) y[n*SUM_BITS+:SUM_BITS] <= count;

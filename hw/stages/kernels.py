@@ -14,8 +14,8 @@ from ..cost import Cost
 from ..dtypes import BIPOLAR, DataType, IntArray, signed, smallest_for, unsigned
 from ..errors import DatatypeError
 
-# Lanes above which a popcount has a register inside.
-CUT_ABOVE = 8
+# Lanes above which a popcount has a register inside, and a second one.
+CUT_ABOVE = (8, 72)
 
 
 class Kernel(ABC):
@@ -86,7 +86,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("column", "compressor")
+    sources = ("column", "compressor", "delay")
 
     def weight_dtype(self, weights: IntArray) -> DataType:
         """BIPOLAR."""
@@ -112,8 +112,11 @@ class Xnor(Kernel):
         return smallest_for(0, simd)
 
     def cycles(self, simd: int) -> int:
-        """A register between the full adders where there are many, one behind them."""
-        return 1 if simd <= CUT_ABOVE else 2
+        """One cycle, and one for each register between the full adders.
+
+        With at most two registers no more than seven LUTs are in a row up to 144 lanes.
+        """
+        return 1 + sum(simd > lanes for lanes in CUT_ABOVE)
 
     def to_codes(self, weights: IntArray, dtype: DataType) -> NDArray[np.uint64]:
         """Return sums modulo 2 of the weights of groups of nine and of three, see the module."""

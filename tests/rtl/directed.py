@@ -84,7 +84,7 @@ def directed(kind: str) -> tuple[Stage, ...]:
             ),
             MatVec(
                 name="c", inputs=("c_x",), outputs=("c_y",), **bits,
-                weights=BIPOLAR.random((2, 40), rng), simd=40,
+                weights=BIPOLAR.random((2, 80), rng), simd=80,
             ),
         )  # fmt: skip
     if kind == "pool":

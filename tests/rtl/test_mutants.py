@@ -219,7 +219,7 @@ MUTANTS = [
         "next = {carries, twos};",
         "next = {carries & '0, twos};",
     ),
-    Mutant("low_bits_early", "matvec", "compressor", "if (CUT > 0) begin", "if (CUT > 9) begin"),
+    Mutant("low_bits_early", "matvec", "compressor", "$countones(CUTS)", "$countones(CUTS / 4)"),
     Mutant("bits_lost", "matvec", "column", "rest = {sums, a[N-1:3*ADDERS]}", "rest = REST'(sums)"),
     Mutant("xor_for_xnor", "matvec", "dot_xnor", "assign lanes = ~x;", "assign lanes = x;"),
     Mutant("three_without_carry", "matvec", "dot_xnor", "(first_second | first_third)", "'0"),
