@@ -3,7 +3,8 @@
 The formulas follow what ``synth_ecp5 -nowidelut`` makes of the modules, counted as nextpnr counts:
 
 - Arithmetic of up to four bits becomes LUTs. Longer arithmetic becomes a carry chain: two LUTs for
-  each pair of bits, and a pair before and a pair after it to join it to the fabric.
+  each pair of bits, and a pair to join it to the fabric before it, and one after it where something
+  reads its carry.
 - A full adder takes two LUTs, a multiplexer of four inputs two.
 - 64 bits of distributed memory (16 words of 4) take four LUTs and two more for the write port.
 """
@@ -11,12 +12,14 @@ The formulas follow what ``synth_ecp5 -nowidelut`` makes of the modules, counted
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Widths of a DP16KD and the words that it then holds.
 _BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 LUT_RAM_DEPTH = 16  # words of a TRELLIS_DPR16X4, which are 4 bits wide
 CHAIN_MIN_BITS = 5
+COUNTER_BITS = 6  # a counter of no more has no carry chain
 
 # A memory moves to block RAM when that saves this many LUTs a block. The devices have about 400
 # LUTs for each block RAM, but most designs run out of LUTs first.
@@ -48,7 +51,18 @@ def adder(width_bits: int) -> Cost:
     """Return the cost of an adder or subtractor."""
     if width_bits < CHAIN_MIN_BITS:
         return Cost(lut=max(width_bits, 2 * width_bits - 2))
-    return Cost(lut=2 * math.ceil(width_bits / 2) + 4)
+    return Cost(lut=2 * math.ceil(width_bits / 2) + 2)
+
+
+def carried_sum(width_bits: int) -> Cost:
+    """Return the cost of ``carried_sum.sv``: an adder of one bit more."""
+    return adder(width_bits + 1)
+
+
+def constants(values: Sequence[int], width_bits: int) -> Cost:
+    """Return the cost of choosing one of up to seven constants, or 0: a LUT for each unlike bit."""
+    columns = {tuple(value >> bit & 1 for value in values) for bit in range(width_bits)}
+    return Cost(lut=sum(any(column) for column in columns))
 
 
 def comparator(width_bits: int) -> Cost:
@@ -56,7 +70,7 @@ def comparator(width_bits: int) -> Cost:
     if width_bits < CHAIN_MIN_BITS:
         return Cost(lut=width_bits)
     # The last bit, or the sign, is compared in the LUT after the chain.
-    return adder(width_bits - 1 if width_bits > CHAIN_MIN_BITS else width_bits) + Cost(lut=1)
+    return adder(width_bits - 1 if width_bits > CHAIN_MIN_BITS else width_bits) + Cost(lut=3)
 
 
 def is_equal(width_bits: int) -> Cost:
@@ -65,12 +79,14 @@ def is_equal(width_bits: int) -> Cost:
 
 
 def counter(modulus: int) -> Cost:
-    """Return the cost of a counter from 0 to ``modulus - 1`` that knows its last value."""
+    """Return the cost of ``counter.sv``: up to six bits without a carry chain."""
     if modulus < 2:
         return Cost()
     bits = (modulus - 1).bit_length()
-    increment = bits if bits < CHAIN_MIN_BITS else adder(bits).lut
-    return is_equal(bits) + Cost(lut=increment + 1, ff=bits)
+    last = math.ceil(((modulus - 1).bit_count() - 1) / 3)
+    increment = bits + max(0, bits - 4) if bits <= COUNTER_BITS else adder(bits).lut
+    reset = 0 if modulus == 1 << bits else 1
+    return Cost(lut=last + increment + reset, ff=bits)
 
 
 def up_down_counter(most: int) -> Cost:

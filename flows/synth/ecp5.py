@@ -14,7 +14,8 @@ from ..boards import Board, BoardError
 from ..boards.lpf import lpf
 from ..boards.uart import DEFAULT_BAUD, clocks_per_bit, fifo_bytes, image_bytes
 from ..tools import BuildError, run_tool
-from .plan import NETLIST, PACKED, REPORT, Command, ecp5_plan, place_and_route
+from .cells import disconnect_unread_carries
+from .plan import NETLIST, NETLIST_JSON, PACKED, REPORT, Command, ecp5_plan, place_and_route
 
 DSP_CELLS = ("MULT18X18D", "ALU54B")
 
@@ -133,7 +134,11 @@ def synthesize(
             (out_folder / name).write_bytes(content)
     except OSError as error:
         raise BuildError(f"{out_folder}: cannot write: {error}") from error
-    seconds = {command.tool: _run(command, out_folder) for command in plan.commands}
+    seconds = {}
+    for command in plan.commands:
+        seconds[command.tool] = _run(command, out_folder)
+        if command.tool == "yosys":
+            disconnect_unread_carries(out_folder / NETLIST_JSON)
     used = read_report(out_folder / REPORT)
     if missing := shortage(used, board):
         raise BuildError(f"{accelerator} on {board.name}: {'; '.join(missing)}")

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ..cost import Cost
 from ..errors import FoldingError
-from ..graph import Dataflow, Stage
+from ..graph import Dataflow, Stage, StreamType
 from ..stages import Add, Concat, Fork, Pool, Split, Threshold, Window
 from .connect import bridge_stages, connect, logical_stages
 from .finn_folding import from_finn

@@ -172,9 +172,16 @@ class Depthwise(Layer):
         total += Cost(lut=6, ff=cycles + 1)
         total += self.products_cost(words, 1, dots=self.pe)
         bits = self.lanes * self.accumulator_dtype.bits
-        # A LUT a bit before the adder, which starts a sum from 0.
-        total += cost.adder(self.accumulator_dtype.bits).times(self.lanes) + Cost(lut=bits, ff=bits)
-        total += cost.lut_ram(folds, bits) if folds > 1 else cost.register(bits)
+        if self.taps == 1:
+            total += cost.register(bits)
+        elif self.sum_dtype(1).bits == 1 and self.accumulator_dtype.bits < cost.CHAIN_MIN_BITS:
+            # An increment, which takes the LUT that starts a sum from 0.
+            total += Cost(lut=bits + self.lanes, ff=bits)
+        else:
+            total += cost.carried_sum(self.accumulator_dtype.bits).times(self.lanes)
+            total += Cost(lut=bits, ff=bits)
+        if self.taps > 1:
+            total += cost.lut_ram(folds, bits) if folds > 1 else cost.register(bits)
         return total + self.end_cost(self._capacity)
 
     def module(self) -> Module:

@@ -264,20 +264,56 @@ class LineBuffer:
 
     def cost(self) -> Cost:
         """Return the cost of the memory, the loops and the counters of words."""
-        total = cost.ram(self.capacity, self.word_bits) + cost.register(self.word_bits)
-        for size in (*self.kernel, *self.out_shape, self.folds // self.groups, self.groups):
-            total += cost.counter(size)
+        total = cost.ram(self.capacity, self.word_bits) + cost.register(self.word_bits + 2)
+        size = self.folds // self.groups
+        for turns in (size, *self.kernel[::-1], self.groups, *self.out_shape[::-1]):
+            # The loop inside it ends with the step that it takes.
+            total += cost.counter(turns) + Cost(lut=int(turns > 1))
         if any(self.padding):
-            for size in (self.height, self.width):
-                bits = size.bit_length() + 1
-                total += cost.adder(bits) + cost.register(bits) + Cost(lut=2 * bits)
+            total += self._padding_cost()
         address_bits = (self.capacity - 1).bit_length()
-        for bits in (self.ahead_bits, self.held_bits):
-            total += cost.adder(bits + 1) + cost.register(bits) + Cost(lut=bits)
-        total += cost.adder(address_bits).times(2) + cost.register(2 * address_bits)
+        total += cost.constants(self._steps, self.ahead_bits) + cost.carried_sum(self.ahead_bits)
+        total += cost.constants(self._drops, self.held_bits) + cost.carried_sum(self.held_bits)
+        # The write address counts, the read address takes the steps.
+        total += cost.counter(self.capacity) + cost.adder(address_bits)
+        total += cost.register(self.ahead_bits + self.held_bits + address_bits)
         if self.capacity.bit_count() > 1:
-            total += cost.adder(address_bits + 1) + Cost(lut=2 * address_bits)
-        return total + Cost(lut=12, ff=4)
+            total += cost.constants([-s % self.capacity for s in self._steps], address_bits)
+            total += cost.adder(address_bits + 1) + Cost(lut=address_bits)
+        return total + Cost(lut=6)
+
+    @property
+    def _steps(self) -> list[int]:
+        """Words from a read to the next one, for each loop and from image to image."""
+        last = tuple(size - 1 for size in self.positions.shape)
+        steps = []
+        for axis in reversed(range(self.positions.ndim)):
+            if self.positions.shape[axis] > 1:
+                # The loops inside are at their ends, those outside stand still.
+                before = (0,) * (axis + 1) + last[axis + 1 :]
+                after = (*(0,) * axis, 1, *(0,) * (self.positions.ndim - 1 - axis))
+                steps.append(int(self.positions[after] - self.positions[before]))
+        first = (0,) * self.positions.ndim
+        steps.append(int(self.words + self.positions[first] - self.positions[last]))
+        return steps
+
+    @property
+    def _drops(self) -> list[int]:
+        """Words that a read drops, each different number once."""
+        freed = np.concatenate([[0], self.releases])
+        return [int(drop) for drop in np.unique(np.diff(freed)) if drop]
+
+    def _padding_cost(self) -> Cost:
+        """Return the cost of the position of a read and whether it is outside the image."""
+        total = Cost(lut=2)
+        for axis, size in enumerate((self.height, self.width)):
+            span = size + self.kernel[axis] * self.dilation[axis]
+            bits = (span + self.stride[axis] + self.padding[axis]).bit_length() + 1
+            # It goes on, back, or to the first one.
+            total += cost.adder(bits) + Cost(lut=2 * bits, ff=bits) + cost.is_equal(bits)
+        if self.padding[0] or self.padding[1]:
+            total += cost.is_equal(self.ahead_bits) + Cost(lut=3, ff=1)
+        return total
 
     def parameters(self) -> dict[str, int | str]:
         """Return the parameters of ``line_buffer.sv``."""

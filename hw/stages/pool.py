@@ -220,12 +220,14 @@ class Pool(Stage):
         else:
             total += cost.register(out_bits)
         bits = self.output_types[0].dtype.bits
+        # Before the first element there is none, and none in the padding.
+        starts = bits * (2 if self.is_overlapping and any(self.padding) else 1)
         if self.operation == "sum":
-            lane = cost.adder(bits) + Cost(lut=2 * bits)
+            lane = cost.adder(bits) + Cost(lut=starts)
         elif self.input_dtype == BIPOLAR:
             lane = Cost(lut=1)
         else:
-            lane = cost.comparator(bits) + Cost(lut=2 * bits)
+            lane = cost.comparator(bits) + Cost(lut=bits + starts)
         return total + lane.times(self.pe) + cost.credit_buffer(self.latency + 1, out_bits)
 
     def module(self) -> Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -168,14 +169,17 @@ class Thresholds:
             high: Greatest one.
             pe: Lanes.
             words: Words of the level memory; a single one is constants, two bits of which fit into
-                a LUT.
+                a LUT, of two all bits depend on one.
         """
         width = self.word_bits(low, high, pe)
         is_block = cost.is_block_rom(words, width)
         total = cost.memory(words, width)
         total += cost.register(width if is_block else cost.distinct_bits(words, width))
         level_bits = self.level_dtype(low, high).bits
-        comparator = cost.comparator(level_bits) if words > 1 else Cost(lut=-(-level_bits // 2))
+        if words > 2:
+            comparator = cost.comparator(level_bits)
+        else:
+            comparator = Cost(lut=math.ceil(level_bits * words / (words + 1)))
         counted = self.steps - self.steps.bit_count()
         return total + (comparator.times(self.steps) + Cost(lut=2 * counted)).times(pe)
 

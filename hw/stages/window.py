@@ -168,7 +168,8 @@ class Window(Stage):
     def cost(self) -> Cost:
         """The line buffer, its counters, the output buffer."""
         width = self.input_types[0].width_bits
-        return self.lines.cost() + cost.credit_buffer(LATENCY + 1, width)
+        padding = Cost(lut=width) if any(self.padding) else Cost()
+        return self.lines.cost() + padding + cost.credit_buffer(LATENCY + 1, width)
 
     def module(self) -> Module:
         """``window.sv``."""
