@@ -96,7 +96,7 @@ class Fifo(Stage):
                 "DEPTH": self.depth,
                 "IS_BLOCK": int(self.is_block_ram),
             },
-            sources=("credit_buffer", "ram"),
+            sources=("counter", "credit_buffer", "ram"),
         )
 
 

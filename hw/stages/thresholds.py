@@ -169,14 +169,14 @@ class Thresholds:
             high: Greatest one.
             pe: Lanes.
             words: Words of the level memory; a single one is constants, two bits of which fit into
-                a LUT, of two all bits depend on one.
+                a LUT, of two the bits of a short one depend on one.
         """
         width = self.word_bits(low, high, pe)
         is_block = cost.is_block_rom(words, width)
         total = cost.memory(words, width)
         total += cost.register(width if is_block else cost.distinct_bits(words, width))
         level_bits = self.level_dtype(low, high).bits
-        if words > 2:
+        if words > 2 or (words == 2 and level_bits >= cost.CHAIN_MIN_BITS):
             comparator = cost.comparator(level_bits)
         else:
             comparator = Cost(lut=math.ceil(level_bits * words / (words + 1)))
