@@ -171,7 +171,7 @@ class MatVec(Layer):
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> MatVec:
-        """Up to 5 x 9 folds, any kernel, with or without groups, thresholds and borders; simd to 40."""
+        """Up to 5 x 9 folds, any kernel, groups, thresholds and borders or none, simd up to 40."""
         simd = int(rng.integers(1, 10) if rng.random() < 3 / 4 else rng.integers(10, 41))
         pe = int(rng.integers(1, 5))
         groups = int(rng.choice([1, 1, 2, 3]))

@@ -58,7 +58,7 @@ def directed(kind: str) -> tuple[Stage, ...]:
         return (Window(name="a", **ends, **shape, stride=(2, 2), padding=(1, 1, 1, 1)),)
     if kind == "fifo":
         beats = StreamType(dtype=signed(8), shape=(32,), lanes=4)
-        return (Fifo(name="a", **ends, type=beats, depth=40),)
+        return (Fifo(name="a", **ends, type=beats, depth=64),)
     if kind == "matvec":
         rng = np.random.default_rng(0)
         border = Border(rows=(0, 1, 1, 2), columns=(0, 1, 2))
