@@ -106,6 +106,7 @@ def synthesize(
     *,
     baud: int = DEFAULT_BAUD,
     seed: int = 1,
+    min_fmax_mhz: float | None = None,
 ) -> SynthResult:
     """Make the bitstream of an accelerator on a board; equal inputs give an equal file.
 
@@ -118,14 +119,24 @@ def synthesize(
         out_folder: Receives sources, netlists, reports, one log a tool and the bitstream.
         baud: Bits per second on the serial line.
         seed: Seed of the placer.
+        min_fmax_mhz: Frequency that the routed design must reach; None for the board's clock.
 
     Raises:
         BoardError: The board cannot make the baud rate.
         BuildError: A tool failed, the design holds a multiplier block, is too large for the device
-            or too slow for the board's clock.
+            or too slow for the board's clock or ``min_fmax_mhz``.
         ToolNotFoundError: A tool is missing.
     """
-    plan = ecp5_plan(rtl_folder, accelerator, input_type, output_type, board, baud=baud, seed=seed)
+    plan = ecp5_plan(
+        rtl_folder,
+        accelerator,
+        input_type,
+        output_type,
+        board,
+        baud=baud,
+        seed=seed,
+        min_fmax_mhz=min_fmax_mhz,
+    )
     bitstream = out_folder / f"{accelerator}.bit"
     try:
         out_folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +151,7 @@ def synthesize(
         if command.tool == "yosys":
             disconnect_unread_carries(out_folder / NETLIST_JSON)
     used = read_report(out_folder / REPORT)
-    if missing := shortage(used, board):
+    if missing := shortage(used, board, min_fmax_mhz):
         raise BuildError(f"{accelerator} on {board.name}: {'; '.join(missing)}")
     (out_folder / PACKED).replace(bitstream)
     return SynthResult(
@@ -172,7 +183,7 @@ def fit(result: SynthResult, board: Board, *, seed: int = 1) -> FitResult:
     folder = result.netlist.parent
     names = [f"fit-{board.name}.{ending}" for ending in ("lpf", "json", "log")]
     try:
-        (folder / names[0]).write_text(lpf(board))
+        (folder / names[0]).write_text(lpf(board, board.clock_mhz))
     except OSError as error:
         raise BuildError(f"{folder}: cannot write: {error}") from error
     seconds = _run(place_and_route(board, names[0], names[1], seed, log=names[2]), folder)
@@ -204,8 +215,16 @@ def read_report(path: Path) -> Utilization:
         raise BuildError(f"{path}: no usable report of nextpnr: {error!r}") from error
 
 
-def shortage(used: Utilization, board: Board) -> tuple[str, ...]:
-    """Return one sentence for each rule that a routed design breaks on a board."""
+def shortage(
+    used: Utilization, board: Board, min_fmax_mhz: float | None = None
+) -> tuple[str, ...]:
+    """Return one sentence for each rule that a routed design breaks on a board.
+
+    Args:
+        used: What the design takes.
+        board: The board.
+        min_fmax_mhz: Frequency that it must reach besides the board's clock.
+    """
     rules = (
         (used.dsp > 0, f"{used.dsp} multiplier blocks are used, none is allowed"),
         (used.lut > board.lut, f"{used.lut} LUTs are needed, {board.device} has {board.lut}"),
@@ -213,6 +232,11 @@ def shortage(used: Utilization, board: Board) -> tuple[str, ...]:
         (
             used.fmax_mhz < board.clock_mhz,
             f"fmax is {used.fmax_mhz:.1f} MHz, the board's clock {board.clock_mhz:g} MHz",
+        ),
+        (
+            min_fmax_mhz is not None and used.fmax_mhz < min_fmax_mhz,
+            f"fmax is {used.fmax_mhz:.1f} MHz, but min_fmax_mhz={min_fmax_mhz}; "
+            "try another seed of the placer",
         ),
     )
     return tuple(sentence for broken, sentence in rules if broken)
