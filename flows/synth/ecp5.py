@@ -215,9 +215,7 @@ def read_report(path: Path) -> Utilization:
         raise BuildError(f"{path}: no usable report of nextpnr: {error!r}") from error
 
 
-def shortage(
-    used: Utilization, board: Board, min_fmax_mhz: float | None = None
-) -> tuple[str, ...]:
+def shortage(used: Utilization, board: Board, min_fmax_mhz: float | None = None) -> tuple[str, ...]:
     """Return one sentence for each rule that a routed design breaks on a board.
 
     Args:
