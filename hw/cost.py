@@ -67,6 +67,8 @@ def constants(values: Sequence[int], width_bits: int) -> Cost:
 
 def comparator(width_bits: int) -> Cost:
     """Return the cost of ``a >= b`` of integers of ``width_bits``, one LUT to use the result."""
+    if width_bits <= 2:
+        return Cost(lut=1)  # which uses it as well
     if width_bits < CHAIN_MIN_BITS:
         return Cost(lut=width_bits)
     # The last bit, or the sign, is compared in the LUT after the chain.

@@ -265,37 +265,52 @@ class LineBuffer:
     def cost(self) -> Cost:
         """Return the cost of the memory, the loops and the counters of words."""
         total = cost.ram(self.capacity, self.word_bits) + cost.register(self.word_bits + 2)
-        size = self.folds // self.groups
-        for turns in (size, *self.kernel[::-1], self.groups, *self.out_shape[::-1]):
+        for turns in self._counted:
             # The loop inside it ends with the step that it takes.
-            total += cost.counter(turns) + Cost(lut=int(turns > 1))
+            total += cost.counter(turns) + Cost(lut=1)
         if any(self.padding):
             total += self._padding_cost()
         address_bits = (self.capacity - 1).bit_length()
-        total += cost.constants(self._steps, self.ahead_bits) + cost.carried_sum(self.ahead_bits)
+        steps = [step for step, _ in self._moves.values()]
+        total += cost.constants(steps, self.ahead_bits) + cost.carried_sum(self.ahead_bits)
         total += cost.constants(self._drops, self.held_bits) + cost.carried_sum(self.held_bits)
         # The write address counts, the read address takes the steps.
         total += cost.counter(self.capacity) + cost.adder(address_bits)
         total += cost.register(self.ahead_bits + self.held_bits + address_bits)
         if self.capacity.bit_count() > 1:
-            total += cost.constants([-s % self.capacity for s in self._steps], address_bits)
+            total += cost.constants([-s % self.capacity for s in steps], address_bits)
             total += cost.adder(address_bits + 1) + Cost(lut=address_bits)
         return total + Cost(lut=6)
 
     @property
-    def _steps(self) -> list[int]:
-        """Words from a read to the next one, for each loop and from image to image."""
-        last = tuple(size - 1 for size in self.positions.shape)
-        steps = []
-        for axis in reversed(range(self.positions.ndim)):
-            if self.positions.shape[axis] > 1:
+    def _moves(self) -> dict[int, tuple[int, int]]:
+        """Words from a read to the next one, and words dropped, by the loop that goes on.
+
+        Loops are axes of ``positions``, the inner one first; -1 goes on to the next image.
+        """
+        shape = self.positions.shape
+        last = tuple(size - 1 for size in shape)
+        drops = np.diff(self.releases, prepend=0).reshape(shape)
+        moves = {}
+        for axis in reversed(range(len(shape))):
+            if shape[axis] > 1:
                 # The loops inside are at their ends, those outside stand still.
                 before = (0,) * (axis + 1) + last[axis + 1 :]
-                after = (*(0,) * axis, 1, *(0,) * (self.positions.ndim - 1 - axis))
-                steps.append(int(self.positions[after] - self.positions[before]))
-        first = (0,) * self.positions.ndim
-        steps.append(int(self.words + self.positions[first] - self.positions[last]))
-        return steps
+                after = (*(0,) * axis, 1, *(0,) * (len(shape) - 1 - axis))
+                step = int(self.positions[after] - self.positions[before])
+                moves[axis] = step, int(drops[before])
+        step = int(self.words + self.positions[(0,) * len(shape)] - self.positions[last])
+        moves[-1] = step, int(drops[last])
+        return moves
+
+    @property
+    def _counted(self) -> list[int]:
+        """Turns of the loops that are counted: not the outer ones after which all goes on alike."""
+        moves = list(self._moves.items())
+        if not any(self.padding):
+            while len(moves) > 1 and moves[-1][1] == moves[-2][1]:
+                moves.pop()
+        return [self.positions.shape[axis] for axis, _ in moves if axis >= 0][: len(moves) - 1]
 
     @property
     def _drops(self) -> list[int]:

@@ -180,8 +180,10 @@ class Thresholds:
             comparator = cost.comparator(level_bits)
         else:
             comparator = Cost(lut=math.ceil(level_bits * words / (words + 1)))
-        counted = self.steps - self.steps.bit_count()
-        return total + (comparator.times(self.steps) + Cost(lut=2 * counted)).times(pe)
+        counted = 2 * (self.steps - self.steps.bit_count())
+        if self.dtype.bits == 1:
+            counted = math.ceil((self.steps - 1) / 3)  # modulo 2
+        return total + (comparator.times(self.steps) + Cost(lut=counted)).times(pe)
 
     def parameters(self, low: int, high: int, pe: int) -> dict[str, int | str]:
         """Return the parameters of ``neuron_end.sv`` for integers ``low`` to ``high``."""
