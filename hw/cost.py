@@ -71,8 +71,10 @@ def comparator(width_bits: int) -> Cost:
         return Cost(lut=1)  # which uses it as well
     if width_bits < CHAIN_MIN_BITS:
         return Cost(lut=width_bits)
-    # The last bit, or the sign, is compared in the LUT after the chain.
-    return adder(width_bits - 1 if width_bits > CHAIN_MIN_BITS else width_bits) + Cost(lut=3)
+    # The last bit, or the sign, is compared in the LUT after the chain. The carry that it reads is
+    # the spare sum of the last pair, or needs a pair more.
+    bits = width_bits - 1 if width_bits > CHAIN_MIN_BITS else width_bits
+    return adder(bits) + Cost(lut=1 if bits % 2 else 3)
 
 
 def is_equal(width_bits: int) -> Cost:
@@ -108,12 +110,16 @@ def full_adders(terms: int, width_bits: int) -> Cost:
     return Cost(lut=2 * width_bits * max(0, terms - 2))
 
 
-def compressor(ones: int, twos: int, fours: int, sum_bits: int) -> Cost:
-    """Return the cost of ``compressor.sv`` without registers: adders of two LUTs."""
+def compressor(ones: int, twos: int, fours: int, sum_bits: int, cuts: int) -> Cost:
+    """Return the cost of ``compressor.sv``: adders of two LUTs, registers where bits of cuts are."""
+    if cuts % 2:
+        held = register(ones + twos + fours)
+        return held + compressor(ones, twos, fours, sum_bits, cuts - 1)
     if sum_bits == 1:
         return Cost(lut=math.ceil((ones - 1) / 3))
     adders = ones // 2  # the last one is a half adder where ``ones`` is even
-    return Cost(lut=2 * adders) + compressor(adders + twos, fours, 0, sum_bits - 1)
+    total = Cost(lut=2 * adders) + register(cuts.bit_count())
+    return total + compressor(adders + twos, fours, 0, sum_bits - 1, cuts // 2)
 
 
 def rom_luts(words: int, width_bits: int) -> int:

@@ -165,7 +165,9 @@ class Depthwise(Layer):
     def cost(self) -> Cost:
         """Control, weight memory, kernels, accumulators, thresholds, output buffer."""
         folds, words = self.neuron_folds, self.taps * self.neuron_folds
-        total = cost.counter(self.taps) + cost.counter(folds) + cost.counter(words)
+        total = cost.counter(self.taps) + cost.counter(folds)
+        if folds.bit_count() > 1:
+            total += cost.counter(words)
         cycles = 2 + self.arithmetic.cycles(1)
         address = (folds - 1).bit_length()
         total += cost.register(self.input_types[0].width_bits + 2 * cycles + cycles * address)

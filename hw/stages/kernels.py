@@ -16,6 +16,8 @@ from ..errors import DatatypeError
 
 # Lanes above which a popcount has a register inside, and a second one.
 CUT_ABOVE = (8, 72)
+# In front of which columns, a bit each, for none, one and two of them; as in ``dot_xnor.sv``.
+_CUTS = (0, 0b100, 0b1010)
 
 
 class Kernel(ABC):
@@ -135,13 +137,16 @@ class Xnor(Kernel):
         return BIPOLAR, BIPOLAR.random(shape, rng)
 
     def cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int = 1) -> Cost:
-        """Ten LUTs for nine lanes, three for three, then full adders."""
+        """Ten LUTs for nine lanes, three for three, then full adders; ten and two that all share."""
         nines, threes = simd // 9, simd % 9 // 3
         rest = simd % 3
         groups = Cost(lut=10 * nines + 3 * threes + rest)
         counts = (nines + threes + rest, 2 * nines + threes, nines)
-        neuron = groups + cost.compressor(*counts, simd.bit_length())
-        return cost.register(simd + 2 * nines) + neuron.times(pe)
+        cuts = _CUTS[self.cycles(simd) - 1]
+        neuron = groups + cost.compressor(*counts, simd.bit_length(), cuts)
+        neuron += cost.register(simd.bit_length())
+        shared = Cost(lut=10 * nines + 2 * threes, ff=simd + 2 * nines)
+        return shared + neuron.times(pe)
 
 
 class Signed(Kernel):
