@@ -156,37 +156,30 @@ def is_block_rom(words: int, width_bits: int) -> bool:
 def rom_slice(words: int, width_bits: int) -> int:
     """Return the bits of a slice of a read-only memory, see ``rom.sv``.
 
-    In block RAM they are those of the blocks that take the fewest resources.
+    In block RAM they are those of a block, see :func:`_rom_shape`.
     """
     widest = _BLOCK_SHAPES[0][1]
     if words <= widest or not is_block_rom(words, width_bits):
         return width_bits
-    return min(width_bits, max(_rom_slices(words, width_bits))[1])
+    return min(width_bits, _rom_shape(words, width_bits)[2])
 
 
-def _rom_slices(words: int, width_bits: int) -> list[tuple[float, int]]:
-    """Return for each width of block RAM, negated, what it takes in LUTs, and the width.
+def _rom_shape(words: int, width_bits: int) -> tuple[int, int, int]:
+    """Return the rows and the number of blocks of a read-only memory, and the width of a block.
 
-    LUTs that select among blocks count twice, because they stand behind the slowest element.
+    The fewest rows come first, because what selects among them stands behind the slowest element.
     """
-    shapes: list[tuple[float, int]] = []
+    shapes = []
     for width, depth in _BLOCK_SHAPES:
         rows = math.ceil(words / depth)
-        blocks = math.ceil(width_bits / width) * rows
-        luts = multiplexer(rows, width_bits).lut
-        shapes.append((-(LUTS_PER_BRAM * blocks + 2 * luts), width))
-    return shapes
+        shapes.append((rows, math.ceil(width_bits / width) * rows, width))
+    return min(shapes)
 
 
 def _block_rom(words: int, width_bits: int) -> Cost:
     """Return the cost of a read-only memory in block RAM."""
-    _, width = max(_rom_slices(words, width_bits))
-    rows = math.ceil(words / dict(_BLOCK_SHAPES)[width])
-    return Cost(
-        lut=multiplexer(rows, width_bits).lut,
-        ff=(rows - 1).bit_length(),
-        bram=math.ceil(width_bits / width) * rows,
-    )
+    rows, blocks, _ = _rom_shape(words, width_bits)
+    return Cost(lut=multiplexer(rows, width_bits).lut, ff=(rows - 1).bit_length(), bram=blocks)
 
 
 def memory(words: int, width_bits: int) -> Cost:
