@@ -177,7 +177,7 @@ MUTANTS = [
         "freed_after_each_turn",
         "matvec",
         "matvec",
-        "is_last && is_last_fold),\n      .can",
+        "is_last && is_last_of_group),\n      .can",
         "is_last),\n      .can",
     ),
     Mutant("accumulator_not_cleared", "matvec", "matvec", "if (rst || ends_sum)", "if (rst)"),
@@ -534,7 +534,7 @@ MUTANTS = [
         "group_not_rewound",
         "window",
         "line_buffer",
-        "ends_group && is_last_group;",
+        "ends_group && last_group;",
         "ends_group;",
     ),
     Mutant(
@@ -555,8 +555,8 @@ MUTANTS = [
         "fold_of_all_not_wrapped",
         "matvec",
         "matvec",
-        "fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;",
-        "fold + 1'b1;",
+        "counter #(.MODULUS(FOLDS)) folds (",
+        "counter #(.MODULUS(1 << FOLD_W)) folds (",
     ),
     Mutant(
         "channel_of_another_neuron",
