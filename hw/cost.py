@@ -111,7 +111,7 @@ def full_adders(terms: int, width_bits: int) -> Cost:
 
 
 def compressor(ones: int, twos: int, fours: int, sum_bits: int, cuts: int) -> Cost:
-    """Return the cost of ``compressor.sv``: adders of two LUTs, registers where bits of cuts are."""
+    """Return the cost of ``compressor.sv``: adders of two LUTs, registers at its cuts."""
     if cuts % 2:
         held = register(ones + twos + fours)
         return held + compressor(ones, twos, fours, sum_bits, cuts - 1)

@@ -137,7 +137,7 @@ class Xnor(Kernel):
         return BIPOLAR, BIPOLAR.random(shape, rng)
 
     def cost(self, dtype: DataType, weight_dtype: DataType, simd: int, pe: int = 1) -> Cost:
-        """Ten LUTs for nine lanes, three for three, then full adders; ten and two that all share."""
+        """Ten LUTs for nine lanes, three for three, then full adders; all share ten and two."""
         nines, threes = simd // 9, simd % 9 // 3
         rest = simd % 3
         groups = Cost(lut=10 * nines + 3 * threes + rest)

@@ -244,6 +244,9 @@ class Layer(Stage):
         else:
             total = cost.rom(words, stored) + cost.register(cost.distinct_bits(words, stored))
         kernel = self.arithmetic.cost(self.input_dtype, self.weight_dtype, simd, self.lanes // dots)
+        if simd == 1 and self.weight_bits < self.weight_dtype.bits:
+            # A product by 0 or 1 is a register that 0 resets, and leaves no 1 to add.
+            kernel = Cost(ff=kernel.ff - self.lanes // dots)
         return total + kernel.times(dots)
 
     def end_cost(self, capacity: int) -> Cost:

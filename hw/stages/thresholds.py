@@ -173,8 +173,11 @@ class Thresholds:
         """
         width = self.word_bits(low, high, pe)
         is_block = cost.is_block_rom(words, width)
-        total = cost.memory(words, width)
-        total += cost.register(width if is_block else cost.distinct_bits(words, width))
+        if is_block:
+            total = cost.memory(words, width) + cost.register(width)
+        else:
+            stored = self._stored_bits(low, high, pe)
+            total = Cost(lut=cost.rom_luts(words, stored), ff=2 * stored)
         level_bits = self.level_dtype(low, high).bits
         if words > 2 or (words == 2 and level_bits >= cost.CHAIN_MIN_BITS):
             comparator = cost.comparator(level_bits)
@@ -184,6 +187,15 @@ class Thresholds:
         if self.dtype.bits == 1:
             counted = math.ceil((self.steps - 1) / 3)  # modulo 2
         return total + (comparator.times(self.steps) + Cost(lut=counted)).times(pe)
+
+    def _stored_bits(self, low: int, high: int, pe: int) -> int:
+        """Return how many bits of a level memory differ from all others in some word."""
+        words, width = self.image(low, high, pe)
+        if len(words) > 30:  # then two equal ones are unlikely
+            return width
+        bits = np.unpackbits(words, axis=-1, count=width, bitorder="little")
+        columns = np.unique(bits, axis=1)
+        return int((columns != columns[0]).any(axis=0).sum())
 
     def parameters(self, low: int, high: int, pe: int) -> dict[str, int | str]:
         """Return the parameters of ``neuron_end.sv`` for integers ``low`` to ``high``."""
