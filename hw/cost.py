@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Widths of a DP16KD and the words that it then holds.
 _BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
@@ -234,7 +234,9 @@ def is_block_ram(words: int, width_bits: int) -> bool:
 def ram(words: int, width_bits: int) -> Cost:
     """Return the cost of a read-write memory with a registered read."""
     if not is_block_ram(words, width_bits):
-        return lut_ram(words, width_bits) + register(width_bits)
+        # The address is not kept: the register is behind the memory.
+        total = lut_ram(words, width_bits)
+        return replace(total, ff=total.ff - (words - 1).bit_length() + width_bits)
     return Cost(bram=block_rams(words, width_bits))
 
 
