@@ -2,23 +2,35 @@
 # make test   lint, types, import rules and the whole test suite
 # make env    only makes the environment in .venv
 # make docker-test   builds the image of docker/ without a daemon and compares a build inside with one outside
+# make finn   adds FINN to it; nothing that is there changes its version
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+FINN   := $(VENV)/.finn-installed
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 # One thread per process: the tests run side by side, and idle threads of the maths libraries slow each other down.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: env demo test lint docker-test clean
+.PHONY: env finn demo test lint docker-test clean
 
 env: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "popshift needs Python 3.11 or newer, got " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[rtl,dev]'
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[rtl,dev]'
+	touch $@
+
+finn: $(FINN)
+
+# FINN's own dependencies would replace torch and Brevitas; what it needs of them is the extra.
+$(FINN): $(STAMP)
+	$(PIP) -e '.[rtl,dev,finn]'
+	$(PIP) --no-deps finn-plus mip
+	$(BIN)/python -m popshift.hw.finn
 	touch $@
 
 demo: env
@@ -32,7 +44,7 @@ lint: env
 	$(BIN)/python -m popshift.flows.lint_rtl
 	$(BIN)/hadolint --config docker/.hadolint.yaml docker/Dockerfile*
 
-test: lint
+test: lint finn
 	$(THREADS) $(BIN)/pytest -n $(JOBS) --dist worksteal
 
 docker-test: env

@@ -1,11 +1,13 @@
 #!/bin/sh
 # Runs popshift on this folder: docker/run.sh build digits-mlp
-#   IMAGE=popshift-finn docker/run.sh ...   the image with FINN; VIVADO_PATH is mounted if it is set
+#   IMAGE=popshift-finn docker/run.sh ...   the image with FINN; FINN_XILINX_PATH (/tools/Xilinx) is
+#                                           mounted if it is set, FINN_XILINX_VERSION chosen in it
 set -eu
 engine=$(command -v docker || command -v podman) || { echo "docker/run.sh: needs docker or podman" >&2; exit 2; }
 set -- "${IMAGE:-popshift}" "$@"
-if [ -n "${VIVADO_PATH:-}" ]; then
-  set -- --volume "$VIVADO_PATH:$VIVADO_PATH:ro" --env "XILINX_VIVADO=$VIVADO_PATH" "$@"
+if [ -n "${FINN_XILINX_PATH:-}" ]; then
+  set -- --volume "$FINN_XILINX_PATH:$FINN_XILINX_PATH:ro" --env FINN_XILINX_PATH \
+    --env FINN_XILINX_VERSION "$@"
 fi
 if [ -t 1 ]; then set -- --tty --interactive "$@"; fi
 exec "$engine" run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" "$@"

@@ -34,7 +34,9 @@ rm -f "$work"/wheels/popshift-*
 .venv/bin/pip wheel --quiet --disable-pip-version-check --wheel-dir "$work/wheels" \
   --find-links "$work/wheels" -c constraints.txt torch==2.13.0 'setuptools>=77.0.3,<81'
 .venv/bin/pip wheel --quiet --disable-pip-version-check --wheel-dir "$work/wheels" \
-  --find-links "$work/wheels" -c constraints.txt '.[rtl]'
+  --find-links "$work/wheels" -c constraints.txt '.[rtl,finn]'
+.venv/bin/pip wheel --quiet --disable-pip-version-check --wheel-dir "$work/wheels" \
+  --find-links "$work/wheels" -c constraints.txt --no-deps finn-plus mip
 rm -f "$work"/wheels/popshift-*
 
 say "image"
@@ -54,4 +56,9 @@ buildah run --isolation chroot --network host --volume "$work/out:/work" "$conta
 say "$example outside"
 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
   .venv/bin/popshift build "$example" --output "build/$example" > /dev/null
+say "image with FINN"
+buildah build --isolation chroot --network host --layers --quiet --build-arg BASE="$image" \
+  --build-context wheels="$work/wheels" --file docker/Dockerfile.finn --tag "$image-finn" .
+buildah images --format '{{.Name}} {{.Size}}' "$image-finn"
+
 .venv/bin/python docker/same_build.py "build/$example" "$work/out/$example"

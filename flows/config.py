@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -199,10 +199,17 @@ class TrainSection(Section):
 
 
 class StageFolding(Section):
-    """Folding of one stage: ``pe`` neurons and ``simd`` synapses a cycle."""
+    """Folding of one stage: ``pe`` neurons and ``simd`` synapses a cycle.
+
+    Attributes:
+        pe: Neurons or channels a cycle.
+        simd: Synapses a cycle.
+        kernel: Arithmetic of a layer, ``shift`` for one, instead of the cheapest that is exact.
+    """
 
     pe: Count = 1
     simd: Count = 1
+    kernel: Name | None = None
 
 
 class HardwareSection(Section):
@@ -211,8 +218,8 @@ class HardwareSection(Section):
     Attributes:
         clock_mhz: Clock of the accelerator.
         fps: Images per second that the folding must reach.
-        folding: By stage name, ``{pe: .., simd: ..}``; or the path of a YAML file that holds it,
-            or of a folding file of FINN.
+        folding: By stage name, ``{pe: .., simd: .., kernel: ..}``; or the path of a YAML file that
+            holds it, or of a folding file of FINN.
         fifos: The FIFOs between the layers. ``throughput`` sizes them so that the slowest layer
             never waits, ``minimal`` as well, with a proof that none are cheaper, which may take
             minutes. Or the beats of all of them, or by stream, 0 for none; or the path of a YAML or
@@ -270,6 +277,20 @@ class SynthSection(Section):
     netlist_images: Count = 50
 
 
+class FinnSection(Section):
+    """FINN's builder, where ``backend`` is ``finn``.
+
+    Attributes:
+        board: One of FINN's Zynq boards, as FINN spells it.
+        product: ``hdl`` ends with the verified code of every node, which needs no Vivado; ``ip``
+            goes on to the stitched IP, ``bitfile`` to the bitfile and its driver. By default
+            ``bitfile`` where Vivado is found, ``hdl`` where it is not.
+    """
+
+    board: Name = "Pynq-Z1"
+    product: Literal["hdl", "ip", "bitfile"] | None = None
+
+
 class Config(Section):
     """Everything that determines a build.
 
@@ -277,17 +298,26 @@ class Config(Section):
         name: Name of the accelerator.
         output: Folder that the build writes.
         seed: Seed of the data split and of the training.
+        backend: ``yosys`` synthesizes for a board of ``synth``, with tools from pip; ``finn`` hands
+            the same accelerator to FINN's builder.
     """
 
     name: Name
     output: OutputPath
     seed: Seed = 1
+    backend: Literal["yosys", "finn"] = "yosys"
     data: DataSection = DataSection()
     model: ModelSection
     train: TrainSection = TrainSection()
     hardware: HardwareSection
     verify: VerifySection = VerifySection()
     synth: SynthSection = SynthSection()
+    finn: FinnSection = FinnSection()
+
+    @property
+    def is_synthesized(self) -> bool:
+        """Whether Yosys and nextpnr make a bitstream."""
+        return self.backend == "yosys" and self.synth.enabled
 
 
 def examples() -> list[str]:

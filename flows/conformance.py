@@ -6,25 +6,34 @@ model checks them all. Gaps of the sources and stalls of the sinks are random.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..hw.dtypes import IntArray
-from ..hw.emit import RTL_FOLDER, emit
+from ..hw.emit import FAMILIES, RTL_FOLDER, SOURCES_FILE, emit
 from ..hw.graph import Dataflow, Stage, StreamType
 from ..hw.sim import clock, simulate
-from ..hw.stages import STAGES
+from ..hw.stages import STAGES, MatVec
 from .compare import NOTHING, Comparison, compare_cycles, compare_values
 from .patterns import random_patterns
-from .verilate import compile_model
+from .verilate import VerilatedModel, compile_model
+
+HARNESS_FOLDER = Path(__file__).parent / "harness"
 
 
 def random_bench(kind: str, count: int, seed: int) -> Dataflow:
     """Return ``count`` unconnected stages of one kind with random parameters."""
     rng = np.random.default_rng([seed, *kind.encode()])
     return bench(tuple(STAGES[kind].random(f"{kind}{i}", rng) for i in range(count)))
+
+
+def random_layers(kernel: str, count: int, seed: int) -> Dataflow:
+    """Return ``count`` unconnected ``matvec`` stages of one kernel with random parameters."""
+    rng = np.random.default_rng([seed, *kernel.encode()])
+    return bench(tuple(MatVec.random_with(kernel, f"{kernel}{i}", rng) for i in range(count)))
 
 
 def bench(stages: Sequence[Stage]) -> Dataflow:
@@ -69,6 +78,7 @@ def check(
     images: int = 24,
     runs: int = 3,
     seed: int = 0,
+    family: str | None = None,
     rtl_folder: Path = RTL_FOLDER,
 ) -> Comparison:
     """Compare the RTL of ``dataflow`` with its software: once without and then with random stalls.
@@ -80,13 +90,29 @@ def check(
         images: Images per run where ``inputs`` are None.
         runs: Runs, the first one without gaps and stalls.
         seed: Of stimulus and patterns.
+        family: One of ``FAMILIES`` for its twins of modules, with models of its primitives.
         rtl_folder: SystemVerilog modules to check.
 
     Raises:
         BuildError: The RTL does not compile.
     """
-    emit(dataflow, folder / "rtl", rtl_folder=rtl_folder)
+    emit(dataflow, folder / "rtl", family=family, rtl_folder=rtl_folder)
+    if family is not None:
+        _add_primitives(family, folder / "rtl")
     model = compile_model(folder / "rtl", dataflow, folder, optimise="-O0")
+    return check_model(model, inputs=inputs, images=images, runs=runs, seed=seed)
+
+
+def check_model(
+    model: VerilatedModel,
+    *,
+    inputs: Sequence[IntArray] | None = None,
+    images: int = 24,
+    runs: int = 3,
+    seed: int = 0,
+) -> Comparison:
+    """Compare compiled RTL with the software of its dataflow, as :func:`check` does."""
+    dataflow = model.dataflow
     rng = np.random.default_rng(seed)
     total = NOTHING
     for run in range(runs):
@@ -103,6 +129,15 @@ def check(
         total += compare_cycles(dataflow, plain.cycles, fast.cycles)
         total += compare_cycles(dataflow, plain.cycles, rtl.cycles)
     return total
+
+
+def _add_primitives(family: str, folder: Path) -> None:
+    """Copy the models of a family's primitives and list them as sources."""
+    models = sorted((HARNESS_FOLDER / FAMILIES[family]).glob("*.sv"))
+    for model in models:
+        shutil.copyfile(model, folder / model.name)
+    with (folder / SOURCES_FILE).open("a") as sources:
+        sources.writelines(f"{model.name}\n" for model in models)
 
 
 def _stimulus(dataflow: Dataflow, images: int, rng: np.random.Generator) -> list[IntArray]:

@@ -73,8 +73,9 @@ def stream_images(dataflow: Dataflow, images: NDArray[Scalar]) -> NDArray[Scalar
 def qonnx_integers(model: Path, golden: Golden) -> dict[str, IntArray]:
     """Return the integers of every golden tensor as qonnx executes the file.
 
-    A tensor that is no whole multiple of its scale gets an integer that torch cannot have had, so
-    that it shows as a mismatch.
+    Float32 sums of steps that are powers of two are exact; others are off by their rounding, far
+    less than a quarter of a step. A tensor that is no such multiple of its scale gets an integer
+    that torch cannot have had, so that it shows as a mismatch.
 
     Raises:
         GraphError: The file has no such tensor.
@@ -103,7 +104,9 @@ def qonnx_integers(model: Path, golden: Golden) -> dict[str, IntArray]:
         # A scale per channel belongs to axis 1, whatever follows.
         scale = golden.scales[name]
         scale = scale.reshape(-1, *[1] * (floats.ndim - 2)) if scale.ndim else scale
-        nearest = np.rint(floats / scale)
-        is_exact = (nearest * scale).astype(np.float32) == floats.astype(np.float32)
-        integers[name] = np.where(is_exact, nearest.astype(np.int64), impossible)
+        steps = floats / scale
+        nearest = np.rint(steps)
+        is_binary = bool((np.frexp(scale)[0] == 0.5).all())
+        is_whole = steps == nearest if is_binary else np.abs(steps - nearest) < 0.25
+        integers[name] = np.where(is_whole, nearest.astype(np.int64), impossible)
     return integers

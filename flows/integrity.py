@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,34 +55,45 @@ def _compare_array(
 def compare_rtl_files(dataflow: Dataflow, folder: Path) -> Comparison:
     """Compare every RTL file of a build with the one that ``emit`` writes for its dataflow."""
     total = NOTHING
-    owners = {
-        name: (stage, parameter, index * (image.slice_bits or 0))
-        for stage in dataflow.stages
-        for parameter, image in stage.module().memories.items()
-        for index, name in enumerate(image_files(stage.name, parameter, len(image.slices())))
-    }
+    owners = {name: owner for stage in dataflow.stages for name, owner in image_owners(stage)}
     with tempfile.TemporaryDirectory(prefix="popshift-") as scratch:
         files = emit(dataflow, Path(scratch))
         for name in (*files.sources, *files.images, SOURCES_FILE):
             want = (Path(scratch) / name).read_text().splitlines()
             path = folder / name
             have = path.read_text(errors="replace").splitlines() if path.is_file() else []
-            total += _compare_lines(name, want, have, owners.get(name))
+            total += compare_lines(f"rtl/{name}", want, have, owners.get(name))
     return total
 
 
-def _compare_lines(
-    name: str, want: list[str], have: list[str], owner: tuple[Stage, str, int] | None
+def image_owners(stage: Stage) -> Iterator[tuple[str, tuple[Stage, str, int]]]:
+    """Yield the memory image files of a stage, each with its owner, see :func:`compare_lines`."""
+    for parameter, image in stage.module().memories.items():
+        for index, name in enumerate(image_files(stage.name, parameter, len(image.slices()))):
+            yield name, (stage, parameter, index * (image.slice_bits or 0))
+
+
+def compare_lines(
+    file: str, want: list[str], have: list[str], owner: tuple[Stage, str, int] | None
 ) -> Comparison:
+    """Compare the lines of a file.
+
+    Args:
+        file: Its name in messages.
+        want: Lines that it should have.
+        have: Lines that it has.
+        owner: Stage and parameter of a memory image, which say what a differing bit stands for, and
+            the bit of a word that the file begins with.
+    """
     wrong = [i for i, (a, b) in enumerate(zip(want, have, strict=False)) if a != b]
     mismatches = len(wrong) + abs(len(want) - len(have))
     if not mismatches:
         return Comparison(elements=len(want), mismatches=0, first=())
     if not wrong:
-        line = f"rtl/{name}: expected {len(want)} lines, got {len(have)}"
+        line = f"{file}: expected {len(want)} lines, got {len(have)}"
     else:
         at = wrong[0]
-        place = f"rtl/{name} line {at + 1}"
+        place = f"{file} line {at + 1}"
         if owner is not None:
             stage, parameter, start = owner
             place += (

@@ -109,7 +109,7 @@ def _checks(
     expected = dataflow.execute(images)
 
     def values(name: str, against: str, result: Comparison) -> StageResult:
-        return _result(name, against, len(images), result, NOTHING)
+        return result_of(name, against, len(images), result, NOTHING)
 
     yield (
         "QONNX file against torch",
@@ -117,7 +117,7 @@ def _checks(
     )
     yield (
         "parameters against the QONNX file",
-        lambda: _result(
+        lambda: result_of(
             "parameters",
             "qonnx",
             0,
@@ -139,7 +139,7 @@ def _checks(
     )
     yield (
         "RTL files against the dataflow",
-        lambda: _result(
+        lambda: result_of(
             "rtl files", "dataflow", 0, compare_rtl_files(dataflow, folder / "rtl"), NOTHING
         ),
     )
@@ -156,11 +156,11 @@ def _checks(
         broken = Comparison(elements=0, mismatches=1, first=(str(error),))
         yield "RTL compiles", lambda: values("rtl", "Verilator", broken)
         return
-    yield "RTL back to back", lambda: _compare_rtl("rtl", model, images, expected, {}, {})
+    yield "RTL back to back", lambda: compare_rtl("rtl", model, images, expected, {}, {})
     some_expected = {name: array[: len(some)] for name, array in expected.items()}
     yield (
         "RTL under gaps and stalls",
-        lambda: _compare_rtl("rtl with gaps and stalls", model, some, some_expected, gaps, ready),
+        lambda: compare_rtl("rtl with gaps and stalls", model, some, some_expected, gaps, ready),
     )
 
 
@@ -254,10 +254,10 @@ def _compare_simulators(
         plain = clock.simulate(dataflow, images=images, gaps=waits, ready=calendars)
         fast = simulate(dataflow, images=images, gaps=waits, ready=calendars)
         total += compare_cycles(dataflow, plain.cycles, fast.cycles)
-    return _result("simulator", "clock simulator", images, NOTHING, total)
+    return result_of("simulator", "clock simulator", images, NOTHING, total)
 
 
-def _compare_rtl(
+def compare_rtl(
     name: str,
     model: VerilatedModel,
     images: IntArray,
@@ -271,12 +271,13 @@ def _compare_rtl(
     rtl = model.run(images, gaps=gaps, ready=ready, max_cycles=limit)
     values = compare_values(model.dataflow, expected, rtl.values)
     cycles = compare_cycles(model.dataflow, timing.cycles, rtl.cycles)
-    return _result(name, "reference and simulator", len(images), values, cycles)
+    return result_of(name, "reference and simulator", len(images), values, cycles)
 
 
-def _result(
+def result_of(
     name: str, against: str, images: int, values: Comparison, cycles: Comparison
 ) -> StageResult:
+    """Return two comparisons, of integers and of cycles, as a line of the proof."""
     return StageResult(
         name=name,
         against=against,

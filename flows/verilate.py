@@ -178,6 +178,9 @@ def compile_model(
     arguments += ["-Werror-USERERROR"]
     arguments += ["-Wno-lint", "-Wno-style", "--top-module", dataflow.name, "--prefix", "Vmodel"]
     arguments += ["--Mdir", str(folder.absolute()), *(["--trace-vcd"] if is_traced else [])]
+    if optimise == "-O0":
+        # Every unit reads the headers again, and nothing in a unit takes more than linear time.
+        arguments += ["--output-split", "0"]
     tools.run_tool(
         "verilator", [*arguments, *sources], cwd=rtl_folder, log=folder / "verilator.log"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Accelerator:
 
     def fold(
         self,
-        folding: Mapping[str, Mapping[str, int]] | None = None,
+        folding: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         fps: float | None = None,
         clock_mhz: float | None = None,

@@ -7,15 +7,19 @@ instantiates them and joins their streams.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from .errors import GraphError
-from .graph import Dataflow, Stage, port_names
+from .graph import Dataflow, Stage, StreamType, port_names
 from .packing import hex_lines
 
 RTL_FOLDER = Path(__file__).parent / "rtl"
+
+# Families of FPGAs with modules of their own, and the folders of RTL_FOLDER that hold them.
+FAMILIES = MappingProxyType({"gowin": "carry", "ice40": "carry", "xilinx": "xilinx"})
 SOURCES_FILE = "sources.f"
 
 
@@ -36,16 +40,20 @@ class RtlFiles:
     images: tuple[str, ...]
 
 
-def emit(dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER) -> RtlFiles:
+def emit(
+    dataflow: Dataflow, folder: Path, *, family: str | None = None, rtl_folder: Path = RTL_FOLDER
+) -> RtlFiles:
     """Write ``<name>.sv``, the modules it needs, ``*.hex`` and ``sources.f`` into ``folder``.
 
     Args:
         dataflow: Stages and streams.
         folder: Made if missing; files of the same names are replaced.
+        family: One of ``FAMILIES`` to take its twins of modules, which instantiate its primitives;
+            None for the portable modules alone.
         rtl_folder: Where the handwritten modules are.
 
     Raises:
-        GraphError: The top level would have the name of a module.
+        GraphError: The top level would have the name of a module, or the family has no modules.
         OSError: The folder cannot be written.
     """
     modules = {stage.name: stage.module() for stage in dataflow.stages}
@@ -64,15 +72,45 @@ def emit(dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER) -> 
                 images.append(name)
     sources = [f"{name}.sv" for name in sorted(needed)]
     for source in sources:
-        shutil.copyfile(rtl_folder / source, folder / source)
+        shutil.copyfile(source_file(source, family, rtl_folder), folder / source)
     (folder / f"{dataflow.name}.sv").write_text(top_level(dataflow))
     sources.append(f"{dataflow.name}.sv")
     (folder / SOURCES_FILE).write_text("".join(f"{source}\n" for source in sources))
     return RtlFiles(folder=folder, top=dataflow.name, sources=tuple(sources), images=tuple(images))
 
 
-def top_level(dataflow: Dataflow) -> str:
-    """Return the text of the top module: streams as wires, stages as instances."""
+def source_file(name: str, family: str | None = None, rtl_folder: Path = RTL_FOLDER) -> Path:
+    """Return the file of a module: the twin of a family of FPGAs where it has one.
+
+    Args:
+        name: Such as ``full_adder.sv``.
+        family: One of ``FAMILIES``, or None.
+        rtl_folder: Where the handwritten modules are.
+
+    Raises:
+        GraphError: The family is unknown.
+    """
+    if family is None:
+        return rtl_folder / name
+    if family not in FAMILIES:
+        raise GraphError(f"family {family!r} is none of {', '.join(FAMILIES)}; None is portable")
+    twin = rtl_folder / FAMILIES[family] / name
+    return twin if twin.is_file() else rtl_folder / name
+
+
+def top_level(
+    dataflow: Dataflow,
+    *,
+    instance: Callable[[Stage], str] | None = None,
+    tdata_bits: Callable[[StreamType], int] = lambda kind: kind.width_bits,
+) -> str:
+    """Return the text of the top module: streams as wires, stages as instances.
+
+    Args:
+        dataflow: Stages and streams.
+        instance: Returns the instance of a stage; by default that of its module of ``hw/rtl``.
+        tdata_bits: Returns the width of a stream; by default what its elements take.
+    """
     ends = {}
     for name, port in zip(dataflow.inputs, port_names("s_axis", len(dataflow.inputs)), strict=True):
         ends[name] = port
@@ -84,7 +122,7 @@ def top_level(dataflow: Dataflow) -> str:
     wires: list[str] = []
     joins: list[str] = []
     for name, kind in dataflow.streams.items():
-        span = f"[{kind.width_bits - 1}:0]"
+        span = f"[{tdata_bits(kind) - 1}:0]"
         wires.append(
             f"  logic {span} {name}_tdata {_PROBE};\n"
             f"  logic {name}_tvalid {_PROBE}, {name}_tready {_PROBE};\n"
@@ -113,7 +151,7 @@ def top_level(dataflow: Dataflow) -> str:
                 f"  assign {port}_tvalid = {name}_tvalid;\n"
                 f"  assign {name}_tready = {port}_tready;\n"
             )
-    instances = "\n".join(_instance(stage) for stage in dataflow.stages)
+    instances = "\n".join(map(instance or _instance, dataflow.stages))
     return (
         f"// {dataflow.name}: streams and instances, written by popshift.hw.emit.\n"
         f"module {dataflow.name} (\n" + ",\n".join(ports) + "\n);\n\n"
@@ -123,23 +161,47 @@ def top_level(dataflow: Dataflow) -> str:
 
 # Verilator keeps a signal with this comment readable; other tools skip it.
 _PROBE = "/*verilator public_flat_rd*/"
+_SIGNALS = ("tdata", "tvalid", "tready")
 
 
 def _instance(stage: Stage) -> str:
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
-    values |= {name: _image_name(stage.name, name) for name in module.memories}
-    connections = [".clk(clk)", ".rst(rst)"]
-    for names, port in ((stage.inputs, "s_axis"), (stage.outputs, "m_axis")):
-        for signal in ("tdata", "tvalid", "tready"):
-            joined = ", ".join(f"{stream}_{signal}" for stream in reversed(names))
-            ends = joined if len(names) == 1 else f"{{{joined}}}"
-            connections.append(f".{port}_{signal}({ends})")
-    return (
-        f"  {module.name} #(\n    {_arguments(values)}\n  ) {stage.name} (\n    "
-        + ",\n    ".join(connections)
-        + "\n  );\n"
+    values |= {name: image_name(stage.name, name) for name in module.memories}
+    inputs, outputs = (
+        [{signal: f"{stream}_{signal}" for signal in _SIGNALS} for stream in streams]
+        for streams in (stage.inputs, stage.outputs)
     )
+    connections = [".clk(clk)", ".rst(rst)", *stage_connections(inputs, outputs)]
+    return instantiate(module.name, stage.name, values, connections)
+
+
+def stage_connections(
+    inputs: Sequence[Mapping[str, str]], outputs: Sequence[Mapping[str, str]]
+) -> list[str]:
+    """Return the connections of the streams of a module, ``.port(signal)`` each.
+
+    Several inputs are one vector, the first in the low bits, and so are several outputs.
+
+    Args:
+        inputs: Per input, the expressions of its ``tdata``, ``tvalid`` and ``tready``.
+        outputs: Per output, the same.
+    """
+    connections = []
+    for port, streams in (("s_axis", inputs), ("m_axis", outputs)):
+        for signal in _SIGNALS:
+            joined = ", ".join(stream[signal] for stream in reversed(streams))
+            ends = joined if len(streams) == 1 else f"{{{joined}}}"
+            connections.append(f".{port}_{signal}({ends})")
+    return connections
+
+
+def instantiate(
+    module: str, name: str, parameters: Mapping[str, int | str], connections: Iterable[str]
+) -> str:
+    """Return the text of an instance; connections are ``.port(signal)`` each."""
+    arguments = f" #(\n    {_arguments(parameters)}\n  )" if parameters else ""
+    return f"  {module}{arguments} {name} (\n    " + ",\n    ".join(connections) + "\n  );\n"
 
 
 def _arguments(values: Mapping[str, int | str]) -> str:
@@ -155,12 +217,12 @@ def _literal(value: int | str) -> str:
 
 def image_files(stage: str, parameter: str, slices: int) -> tuple[str, ...]:
     """Return the files of a memory of a stage, one for each slice."""
-    name = _image_name(stage, parameter)
+    name = image_name(stage, parameter)
     if slices == 1:
         return (f"{name}.hex",)
     return tuple(f"{name}_{index:03}.hex" for index in range(slices))
 
 
-def _image_name(stage: str, parameter: str) -> str:
+def image_name(stage: str, parameter: str) -> str:
     """Return what a memory parameter of a stage is given: the beginning of the file names."""
     return f"{stage}_{parameter.removesuffix('_FILE').lower()}"

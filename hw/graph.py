@@ -198,8 +198,8 @@ class Origin:
 
     Attributes:
         tensor: Tensor name in the QONNX file.
-        multiplier: Integer factor.
-        offset: Integer added after the factor.
+        multiplier: Integer factor, one or one per channel of the stream.
+        offset: Integer added after the factor, likewise.
         scale: Float scale of the tensor, one value or one per channel.
         planes: Channels of a tensor that lies plane by plane; 1 for one in the stream's order.
         channels: Of each plane the channel of the stream that it is; empty where they have the same
@@ -209,8 +209,8 @@ class Origin:
     """
 
     tensor: str
-    multiplier: int = 1
-    offset: int = 0
+    multiplier: int | tuple[int, ...] = 1
+    offset: int | tuple[int, ...] = 0
     scale: tuple[float, ...] = (1.0,)
     planes: int = 1
     channels: tuple[int, ...] = ()
@@ -223,7 +223,9 @@ class Origin:
 
     def integers(self, stream: IntArray) -> IntArray:
         """Return the integers of the tensor for those of the stream, in the stream's order."""
-        return self.multiplier * stream + self.offset
+        multiplier, offset = (np.array(n, np.int64) for n in (self.multiplier, self.offset))
+        integers: IntArray = multiplier * stream + offset
+        return integers
 
     def in_stream_order(self, tensor: NDArray[Scalar], shape: Sequence[int]) -> NDArray[Scalar]:
         """Return images ``(images, ...)`` of the tensor in the order of a stream.

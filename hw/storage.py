@@ -41,9 +41,7 @@ def save(dataflow: Dataflow, folder: Path) -> None:
         "name": dataflow.name,
         "inputs": {name: _encode(kind, name, arrays) for name, kind in dataflow.inputs.items()},
         "outputs": list(dataflow.outputs),
-        "stages": [
-            {"kind": stage.kind, **_fields(stage, stage.name, arrays)} for stage in dataflow.stages
-        ],
+        "stages": [encode_stage(stage, stage.name, arrays) for stage in dataflow.stages],
         "origins": {name: _encode(item, name, arrays) for name, item in dataflow.origins.items()},
         "accumulators": {
             name: _encode(item, f"{name}.accumulator", arrays)
@@ -85,7 +83,7 @@ def load(folder: Path) -> Dataflow:
             name=document["name"],
             inputs={name: _decode(item, arrays) for name, item in document["inputs"].items()},
             outputs=tuple(document["outputs"]),
-            stages=tuple(_stage(item, arrays) for item in document["stages"]),
+            stages=tuple(decode_stage(item, arrays) for item in document["stages"]),
             origins={name: _decode(item, arrays) for name, item in document["origins"].items()},
             accumulators={
                 name: _decode(item, arrays) for name, item in document["accumulators"].items()
@@ -112,7 +110,17 @@ def stage_arrays(stage: Stage) -> dict[str, NDArray[np.generic]]:
     return {key.removeprefix(f"{stage.name}."): array for key, array in arrays.items()}
 
 
-def _stage(item: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Stage:
+def encode_stage(stage: Stage, key: str, arrays: dict[str, NDArray[np.generic]]) -> dict[str, Any]:
+    """Return the JSON form of a stage; its arrays go to ``arrays``, their names begin with key."""
+    return {"kind": stage.kind, **_fields(stage, key, arrays)}
+
+
+def decode_stage(item: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Stage:
+    """Return the stage that :func:`encode_stage` turned into ``item`` and ``arrays``.
+
+    Raises:
+        GraphError: Its kind is unknown, or its parameters contradict each other.
+    """
     fields = dict(item)
     kind = fields.pop("kind")
     if kind not in STAGES:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .dtypes import integer_range
-from .golden import capture
+from .golden import IntegerPoint, PointKind, capture
 from .qonnx_file import EXPORTERS, Exporter, check_points, name_points, to_qonnx
 
 _CHECKED_IMAGES = 4
@@ -87,7 +87,7 @@ def export(
     points, outputs = capture(net, torch.from_numpy(images.astype(np.float32)))
     columns: dict[str, npt.NDArray[np.generic]] = {
         "input": images,
-        "prediction": outputs.argmax(dim=1).numpy(),
+        "prediction": _predictions(points, outputs.numpy()),
     }
     if labels is not None:
         columns["label"] = np.asarray(labels).astype(np.int64)
@@ -136,6 +136,22 @@ def _check_inputs(inputs: npt.NDArray[np.generic], dtype: str) -> npt.NDArray[np
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"export: input {at} is {inputs[at]}, which is not in {dtype}")
     return values.astype(np.min_scalar_type(-high - 1 if low < 0 else high))
+
+
+def _predictions(
+    points: list[IntegerPoint], outputs: npt.NDArray[np.float32]
+) -> npt.NDArray[np.int64]:
+    """Return the class of each image, the first one among classes whose integers are equal.
+
+    Under a scale that is no power of two, equal sums of integers may differ by float32's rounding.
+    """
+    classes: npt.NDArray[np.int64] = outputs.argmax(axis=1)
+    last = points[-1]
+    if last.kind is not PointKind.ACCUMULATOR or last.integers.shape != outputs.shape:
+        return classes
+    exact = last.integers * last.scale
+    is_largest = np.take_along_axis(exact, classes[:, None], axis=1)[:, 0] == exact.max(axis=1)
+    return np.asarray(np.where(is_largest, exact.argmax(axis=1), classes), np.int64)
 
 
 def _write_both(

@@ -21,6 +21,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .blocks.group import ChannelRoll, ChannelShuffle
 from .blocks.residual import ResidualSum
 from .layers import PaddedConv2d
 
@@ -83,6 +84,8 @@ def capture(net: nn.Module, images: Tensor) -> tuple[list[IntegerPoint], Tensor]
         elif isinstance(module, ResidualSum):
             module.register_forward_pre_hook(recorder.addends(name))
             module.register_forward_hook(recorder.sum(name))
+        elif isinstance(module, (ChannelRoll, ChannelShuffle)):
+            module.register_forward_hook(recorder.rearranged())
         elif isinstance(module, _FLOAT_LAYERS):
             raise ValueError(
                 f"export: layer {name!r} is a float {type(module).__name__}; "
@@ -215,6 +218,18 @@ class _Recorder:
 
         return record
 
+    def rearranged(self) -> Callable[..., None]:
+        """Return the hook of a module that moves channels: its integers move along."""
+
+        def record(module: Any, args: tuple[Any, ...], output: Any) -> None:
+            if not (isinstance(args[0], IntQuantTensor) or id(args[0]) in self._known):
+                return
+            integers, scale = self._read(args[0], "moved channels")
+            if scale.numel() == 1:
+                self._known[id(output)] = (output, module.forward(integers), scale)
+
+        return record
+
     def _read(self, value: Any, where: str) -> tuple[Tensor, Tensor]:
         if id(value) in self._known:
             _, integers, scale = self._known[id(value)]
@@ -295,6 +310,9 @@ def _check_layer(name: str, layer: Any) -> None:
             f"export: layer {name!r} has a bias, which no integer accumulator holds; "
             "set bias=False and let the BatchNorm after it shift"
         )
+    reason = getattr(layer.weight_quant.tensor_quant, "off_grid", "")
+    if reason:
+        raise ValueError(f"export: the weights of layer {name!r} are no integers: {reason}")
 
 
 def _integers(value: Any, where: str) -> tuple[Tensor, Tensor]:

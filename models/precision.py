@@ -21,23 +21,43 @@ from .layers import (
     BinaryAct,
     BinaryConv2d,
     BinaryLinear,
+    CodebookAct,
+    FixedIntervalAct,
+    FixedIntervalConv2d,
+    FixedIntervalLinear,
     FixedPointAct,
     Geometry,
     IntegerAct,
     IntegerConv2d,
     IntegerLinear,
+    LearnedIntervalAct,
+    LearnedIntervalConv2d,
+    LearnedIntervalLinear,
+    LogAct,
+    NestedConv2d,
+    NestedLinear,
+    PlanesConv2d,
+    PlanesLinear,
     PowerOfTwo,
     ShiftConv2d,
+    ShiftedSignsAct,
     ShiftForm,
     ShiftLinear,
     ShiftSign,
     SignSparseShift,
+    StaircaseAct,
+    SwitchableBatchNorm,
+    TernaryConv2d,
+    TernaryLinear,
     act_step,
 )
 from .layers.padded import Pair
 from .quant.adder import adder_step
 from .quant.fixed_point import check_bits
 from .quant.integer import levels
+from .quant.pruning import PruneAndReset
+
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +83,7 @@ class WeightPrecision:
         options: The options of both, which may follow from the surroundings.
         needs_grid: Whether the layers' inputs must not be floats.
         takes_float: Whether trained float weights have nearest ones among its weights.
+        norm: What becomes of the BatchNorm behind such a layer.
     """
 
     linear: Callable[..., nn.Module]
@@ -70,6 +91,7 @@ class WeightPrecision:
     options: Callable[[Surroundings], Mapping[str, Any]]
     needs_grid: bool = False
     takes_float: bool = True
+    norm: Callable[[Norm], nn.Module] = lambda norm: norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +167,60 @@ def _integer_act(bits: int, *, signed: bool) -> ActPrecision:
     )
 
 
+def _planes(planes: int, **coding: Any) -> WeightPrecision:
+    return WeightPrecision(
+        linear=PlanesLinear,
+        conv2d=PlanesConv2d,
+        options=lambda _: {"planes": planes, "coding": coding},
+    )
+
+
+def _ternary(threshold: str, pruning: PruneAndReset | None = None) -> WeightPrecision:
+    return WeightPrecision(
+        linear=TernaryLinear,
+        conv2d=TernaryConv2d,
+        options=lambda _: {"threshold": threshold, "pruning": pruning},
+    )
+
+
+def _fixed_interval(bits: int, grid: str) -> WeightPrecision:
+    return WeightPrecision(
+        linear=FixedIntervalLinear,
+        conv2d=FixedIntervalConv2d,
+        options=lambda _: {"bits": bits, "grid": grid},
+    )
+
+
+def _learned_interval(bits: int) -> WeightPrecision:
+    return WeightPrecision(
+        linear=LearnedIntervalLinear,
+        conv2d=LearnedIntervalConv2d,
+        options=lambda _: {"bits": bits},
+        takes_float=False,
+    )
+
+
+def _nested(*precisions: int) -> WeightPrecision:
+    return WeightPrecision(
+        linear=NestedLinear,
+        conv2d=NestedConv2d,
+        options=lambda _: {"precisions": precisions},
+        takes_float=False,
+        norm=lambda norm: SwitchableBatchNorm(norm, precisions),
+    )
+
+
+def _staircase(make: Callable[[], StaircaseAct]) -> ActPrecision:
+    stairs = make().staircase()
+    grid = Grid(step=stairs.step, low=int(stairs.levels[0]), high=int(stairs.levels[-1]))
+    return ActPrecision(act=lambda _: make(), grid=grid)
+
+
+def _unit_act(make: Callable[[int], nn.Module], bits: int) -> ActPrecision:
+    top = 2**bits - 1
+    return ActPrecision(act=lambda _: make(bits), grid=Grid(step=1 / top, low=0, high=top))
+
+
 WEIGHTS: Mapping[str, WeightPrecision] = MappingProxyType(
     {
         "binary": WeightPrecision(
@@ -158,6 +234,18 @@ WEIGHTS: Mapping[str, WeightPrecision] = MappingProxyType(
         "s3": _shift_weights(SignSparseShift(shifts=2), takes_float=False),
         **{f"adder{bits}": _adder_weights(bits) for bits in (3, 4, 5, 6, 8)},
         "adder": _adder_weights(None),
+        **{f"planes{planes}": _planes(planes) for planes in (1, 2, 3, 4)},
+        **{f"planes{planes}-pot": _planes(planes, alpha="pot") for planes in (2, 3, 4)},
+        **{f"abc{planes}": _planes(planes, method="shifted") for planes in (3, 5)},
+        "ternary": _ternary("twn"),
+        "ternary-cosine": _ternary("cosine"),
+        "ternary-learned": _ternary("learned"),
+        "ternary-pruned": _ternary("cosine", PruneAndReset()),
+        **{f"wrpn{bits}": _fixed_interval(bits, "mid-tread") for bits in (2, 3, 4, 8)},
+        **{f"odd{bits}": _fixed_interval(bits, "mid-rise") for bits in (2, 3, 4)},
+        **{f"interval{bits}": _learned_interval(bits) for bits in (2, 3, 4)},
+        "nested4": _nested(2, 3, 4),
+        "nested8": _nested(2, 4, 8),
         "float": WeightPrecision(linear=_float_linear, conv2d=_float_conv2d, options=lambda _: {}),
     }
 )
@@ -168,6 +256,13 @@ WEIGHTS: Mapping[str, WeightPrecision] = MappingProxyType(
 - ``shift-qN``, ``shift-psN``: powers of two in N bits, by DeepShift-Q and DeepShift-PS.
 - ``s3``: {0, +-1, +-2, +-4}, by sign-sparse-shift.
 - ``adderN``: N-bit integers whose distances to the inputs are summed; ``adder``: floats.
+- ``planesN``: N planes of signs with integer plane scales, fitted to the weights of each output;
+  ``planesN-pot``: with powers of two; ``abcN``: N shifted planes.
+- ``ternary``: {-1, 0, +1} by the threshold of TWN; ``-cosine``: by the best, ``-learned``: by a
+  trained one, ``-pruned``: by the best of weights that are pruned and reset in training (HQ).
+- ``wrpnN``: N bits that fill [-1, 1]; ``oddN``: odd levels that do; ``intervalN``: odd levels in a
+  trained interval (PalQuant).
+- ``nested4``, ``nested8``: 2, 3, 4 or 2, 4, 8 bits of one weight (once-QAT).
 - ``float``.
 """
 
@@ -178,6 +273,14 @@ ACTS: Mapping[str, ActPrecision] = MappingProxyType(
         ),
         **{f"int{bits}": _integer_act(bits, signed=True) for bits in (2, 3, 4, 8)},
         **{f"uint{bits}": _integer_act(bits, signed=False) for bits in (2, 3, 4, 8)},
+        "planes2": _staircase(lambda: CodebookAct((2, 1), step=0.5)),
+        "planes3": _staircase(lambda: CodebookAct((4, 2, 1), step=0.25)),
+        "abc3": _staircase(lambda: ShiftedSignsAct(3)),
+        "abc5": _staircase(lambda: ShiftedSignsAct(5)),
+        "log2": _staircase(lambda: LogAct(2, step=0.5)),
+        "log3": _staircase(lambda: LogAct(3, step=0.03125)),
+        **{f"wrpn{bits}": _unit_act(FixedIntervalAct, bits) for bits in (2, 3, 4, 8)},
+        **{f"interval{bits}": _unit_act(LearnedIntervalAct, bits) for bits in (2, 3, 4)},
         "float": ActPrecision(act=lambda _: nn.ReLU(), grid=None),
     }
 )
@@ -185,6 +288,9 @@ ACTS: Mapping[str, ActPrecision] = MappingProxyType(
 
 - ``binary``: sign.
 - ``intN``: symmetric integers of N bits; ``uintN``: from 0 up.
+- ``planesN``: N planes of signs; ``abcN``: N signs with trained shifts and scales.
+- ``logN``: 0 and powers of two.
+- ``wrpnN``: N bits that fill [0, 1]; ``intervalN``: N bits that fill a trained interval (PalQuant).
 - ``float``: ReLU.
 
 ``fixedI.F`` is not in the table but known too: a ReLU in signed fixed point, rounded down, with I
@@ -251,6 +357,11 @@ def conv2d(
     precision = WEIGHTS[weight]
     options = precision.options(Surroundings(clip=clip, inputs=inputs))
     return precision.conv2d(in_channels, out_channels, kernel_size, **options, **geometry)
+
+
+def normalization(norm: Norm, *, weight: str) -> nn.Module:
+    """Return the BatchNorm behind a layer with such weights; ``weight`` is a key of ``WEIGHTS``."""
+    return WEIGHTS[weight].norm(norm)
 
 
 def activation(act: str, *, clip: float) -> nn.Module:

@@ -20,11 +20,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.basic import get_by_name
 from qonnx.util.cleanup import cleanup_model
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from .golden import IntegerPoint, PointKind
 from .ops import DEFINITIONS, DOMAIN, OPSET, add_definitions, without_own_ops
+from .parametrization import make_plain
 
 Exporter = Literal["torchscript", "dynamo"]
 
@@ -44,11 +45,14 @@ def to_qonnx(
     """Return ``net`` as a cleaned QONNX graph for one image of ``shape``.
 
     Brevitas exports latent weights under a plain Quant node, so the quantized values are written
-    into a copy first; they are fixed points of the node. What every operator computes that is not
-    of ONNX itself is part of the file.
+    into a copy first, with the scale they have there; they are fixed points of the node. What every
+    operator computes that is not of ONNX itself is part of the file.
     """
     net = copy.deepcopy(net).eval()
     _bake_weights(net)
+    bakers: list[Any] = [module for module in net.modules() if hasattr(module, "bake")]
+    for module in bakers:
+        module.bake()
     with tempfile.TemporaryDirectory() as folder, _quiet_exporter():
         path = Path(folder) / "raw.onnx"
         export_qonnx(net, args=torch.zeros(1, *shape), export_path=str(path), **EXPORTERS[exporter])
@@ -65,26 +69,32 @@ def to_qonnx(
 
 @torch.no_grad()
 def _bake_weights(net: nn.Module) -> None:
-    """Make the quantized value of every weight its latent value, in place."""
+    """Make the quantized value of every weight its latent value, in place.
+
+    The quantizer becomes a constant: one that fits its scale to the latent weights could fit
+    another to the quantized ones.
+    """
     layers: list[Any] = [module for module in net.modules() if hasattr(module, "weight_quant")]
     for layer in layers:
         if layer.weight_quant.is_quant_enabled:
-            value = layer.quant_weight().value
+            baked = _Baked(*layer.weight_quant.tensor_quant(layer.weight))
             if parametrize.is_parametrized(layer, "weight"):
-                _drop_parametrization(layer)
-            layer.weight.copy_(value)
+                make_plain(layer)
+            layer.weight.copy_(baked.value)
+            layer.weight_quant.tensor_quant = baked
 
 
-def _drop_parametrization(layer: Any) -> None:
-    """Make ``weight`` a plain parameter.
+class _Baked(nn.Module):
+    """A quantizer that has quantized already."""
 
-    ``parametrize.remove_parametrizations`` would take the weight from the class, which ``layer``
-    shares with the network that it was copied from.
-    """
-    weight = nn.Parameter(torch.empty_like(layer.weight))
-    layer.__class__ = type(layer).__bases__[0]
-    del layer.parametrizations
-    layer.weight = weight
+    def __init__(self, value: Tensor, scale: Tensor, zero_point: Tensor, bit_width: Tensor) -> None:
+        super().__init__()
+        self.value = value
+        self.rest = scale, zero_point, bit_width
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what was recorded."""
+        return self.value, *self.rest
 
 
 @contextmanager

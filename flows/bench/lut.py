@@ -148,7 +148,7 @@ def describe(stage: Stage) -> str:
     """Return the parameters of a stage that its cost depends on most."""
     if isinstance(stage, MatVec):
         steps = f" {stage.thresholds.steps} steps" if stage.thresholds else ""
-        weights = _named(stage.weight_dtype)
+        weights = f"{stage.weight_code.bits}-bit"
         return (
             f"{stage.kernel} {stage.neurons}x{stage.synapses} simd {stage.simd} pe {stage.pe} "
             f"{_named(stage.input_dtype)} x {weights}{steps}"

@@ -15,6 +15,7 @@ from ..build import BuildResult, build, run_step
 from ..steps import ALL_STEPS, Step
 from .errors import ReportingGroup
 from .explain import explain
+from .finn import finn
 from .inspect import bench, boards, doctor, systems
 from .options import shared, with_fifos
 from .simulate import simulate
@@ -57,13 +58,15 @@ def build_command(
 ) -> None:
     """Run every step of CONFIG that is not up to date, and print a summary.
 
-    The steps are train, export, compile, simulate, rtl, verify, synth, netlist, report. An
-    interrupted build goes on where it was when the same command is given again.
+    The steps are train, export, compile, simulate, rtl, verify, synth, netlist, report; with
+    backend finn, finn stands in the place of synth and netlist. An interrupted build goes on where
+    it was when the same command is given again.
 
     \b
     popshift build digits-mlp
     popshift build digits-mlp --until verify --output out/digits
     popshift build my.yaml --set hardware.fps=50000 --from compile
+    popshift build digits-mlp --set backend=finn --output build/digits-finn
     """  # noqa: D301 (click wants the character)
     with Terminal(quiet=as_json) as terminal:
         result = build(
@@ -78,7 +81,9 @@ def build_command(
     _print(result, as_json)
 
 
-def _step_command(step: Step) -> click.Command:
+def _step_command(step: Step, usage: str) -> click.Command:
+    """Return the command that runs one step; ``usage`` is how it is called."""
+
     def run(
         source: str,
         overrides: tuple[str, ...],
@@ -98,15 +103,18 @@ def _step_command(step: Step) -> click.Command:
         f"{step.summary[0].upper()}{step.summary[1:]}.\n\n"
         "Runs this step anew, and before it those that it needs and that never finished; the "
         "files of finished steps are taken as they are.\n\n"
-        f"\b\npopshift {step.name} digits-mlp\npopshift {step.name} build/digits-mlp"
+        f"\b\npopshift {usage} digits-mlp\npopshift {usage} build/digits-mlp"
     )
-    return main.command(step.name, help=text)(shared(run))
+    return click.command(usage.rsplit(maxsplit=1)[-1], help=text)(shared(run))
 
 
 for _step in ALL_STEPS:
-    if _step.name != simulate.name:  # which has more to say
-        _step_command(_step)
-for _command in (simulate, explain, doctor, boards, systems, bench):
+    if _step.name == finn.name:
+        # It has a command of its own beside it.
+        finn.add_command(_step_command(_step, f"{finn.name} build"))
+    elif _step.name != simulate.name:  # which has more to say
+        main.add_command(_step_command(_step, _step.name))
+for _command in (simulate, explain, finn, doctor, boards, systems, bench):
     main.add_command(_command)
 
 

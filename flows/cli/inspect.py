@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
+import shutil
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,12 +35,13 @@ def doctor(as_json: bool) -> int:
     for package in _PACKAGES:
         rows.append(_package(package))
     missing = [row["name"] for row in rows if row["version"] is None]
+    rows += _for_finn()
     if as_json:
         click.echo(json.dumps({"tools": rows, "missing": missing}, indent=1))
         return 2 if missing else 0
     click.echo(f"{'python':16} {sys.version.split()[0]:28} {sys.executable}")
     for row in rows:
-        version = row["version"] or "MISSING"
+        version = row["version"] or ("MISSING" if row["name"] in missing else "not installed")
         place = row["path"] if row["version"] else f"{row['needed_for']}: {row['how_to_get']}"
         click.echo(f"{row['name']:16} {version:28} {place}")
     if missing:
@@ -57,6 +61,23 @@ def _package(name: str) -> dict[str, Any]:
         "needed_for": "popshift itself",
         "how_to_get": f"pip install {name}",
     }
+
+
+def _for_finn() -> list[dict[str, Any]]:
+    """Return what only the back end of FINN needs, which nothing is missing without."""
+    from ...hw.finn.bootstrap import GET, VERSION  # noqa: PLC0415
+
+    finn = _package("finn-plus") | {"needed_for": "backend finn", "how_to_get": f"{GET}{VERSION}"}
+    path = shutil.which("vivado")
+    root = Path(os.environ.get("XILINX_VIVADO", "found"))
+    vivado = {
+        "name": "vivado",
+        "version": root.name if path else None,
+        "path": path,
+        "needed_for": "products ip and bitfile of backend finn",
+        "how_to_get": "source settings64.sh of Vivado",
+    }
+    return [finn, vivado]
 
 
 @click.command()
@@ -133,6 +154,44 @@ def bench_lut(as_json: bool) -> int:
     return main(as_json)
 
 
+@bench.command("luts")
+@click.option(
+    "--da4ml",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PYTHON",
+    help="Interpreter of an environment with da4ml, to compare with it too.",
+)
+@_JSON
+def bench_luts(da4ml: Path | None, as_json: bool) -> int:
+    """LUTs of popcounts and of an unrolled layer against plain sums and da4ml.
+
+    All go through the same Yosys with the same options, for AMD 7-series, ECP5, iCE40 and Gowin.
+    Takes about half an hour, most of it for the plain sums of the layer.
+
+    \b
+    popshift bench luts
+    python -m venv peer && peer/bin/pip install da4ml==0.6.0
+    popshift bench luts --da4ml peer/bin/python --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.luts import main  # noqa: PLC0415 (rich is slow to load)
+
+    return main(as_json, da4ml)
+
+
+@bench.command("kernels")
+@_JSON
+def bench_kernels(as_json: bool) -> int:
+    """LUTs of each kernel against the same layer with multiplications. Takes minutes.
+
+    \b
+    popshift bench kernels
+    popshift bench kernels --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.kernels import main  # noqa: PLC0415 (rich is slow to load)
+
+    return main(as_json)
+
+
 @bench.command("simulate")
 @_JSON
 def bench_simulate(as_json: bool) -> int:
@@ -157,6 +216,42 @@ def bench_fifos(as_json: bool) -> int:
     popshift bench fifos --json
     """  # noqa: D301 (click wants the character)
     from ..bench.fifos import main  # noqa: PLC0415 (torch and numba are slow to load)
+
+    return main(as_json)
+
+
+@bench.command("finn")
+@_JSON
+def bench_finn(as_json: bool) -> int:
+    """Cycles that FINN estimates for TFC, SFC, LFC and CNV against the exact ones.
+
+    FINN's own steps fold networks with random weights; their graphs are read and simulated clock by
+    clock. Takes about a minute, and FINN (`make finn`).
+
+    \b
+    popshift bench finn
+    popshift bench finn --json
+    """  # noqa: D301 (click wants the character)
+    from ...hw.finn import bootstrap  # noqa: PLC0415
+
+    bootstrap.require()
+    from ..bench.finn import main  # noqa: PLC0415 (torch and FINN are slow to load)
+
+    return main(as_json)
+
+
+@bench.command("methods")
+@_JSON
+def bench_methods(as_json: bool) -> int:
+    """Accuracy, kernels and LUTs of every method, each proven in RTL. Takes half an hour.
+
+    The same small network is trained, exported, compiled and verified for each family of weights.
+
+    \b
+    popshift bench methods
+    popshift bench methods --json
+    """  # noqa: D301 (click wants the character)
+    from ..bench.methods import main  # noqa: PLC0415 (torch and numba are slow to load)
 
     return main(as_json)
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...hw import storage
+from ...hw.cost import Cost
+from ...hw.stages import Layer
 from ..config import Config
 from ..tools import tool_report
 
@@ -32,12 +34,17 @@ def collect(folder: Path, config: Config, steps: tuple[str, ...]) -> dict[str, A
         steps: Names of these steps, in order.
     """
     verify = _read(folder / "verify.json")
+    finn = _read(folder / "finn.json") if config.backend == "finn" else None
+    if finn is not None:
+        verify["stages"] += finn["proof"]
+        verify["passed"] &= finn["passed"]
     return {
         "model": _model(folder, config),
         "verify": {"stages": verify["stages"], "passed": verify["passed"]},
         "timing": _timing(folder, verify),
         "resources": _resources(folder, config),
-        "bitstream": _bitstream(folder),
+        "bitstream": _bitstream(folder, config),
+        "finn": _finn(finn),
         "steps": [
             {"name": name, "seconds": _read(folder / "steps" / f"{name}.json")["seconds"]}
             for name in steps
@@ -99,24 +106,56 @@ def _timing(folder: Path, verify: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resources(folder: Path, config: Config) -> dict[str, Any]:
-    cost = storage.load(folder).cost()
-    estimated = {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
+    dataflow = storage.load(folder)
+    estimated = _units(dataflow.cost())
+    stages = [
+        {
+            "stage": stage.name,
+            "kernel": stage.kernel if isinstance(stage, Layer) else None,
+            **_units(stage.cost()),
+        }
+        for stage in dataflow.stages
+    ]
     measured = dict.fromkeys(("lut", "ff", "bram", "dsp"))
-    if not (folder / "synth.json").is_file():
-        return {"target": None, **measured, "estimated": estimated}
-    synth = _read(folder / "synth.json")
+    synth = _synth(folder, config)
+    if synth is None:
+        return {"target": None, **measured, "estimated": estimated, "stages": stages}
     return {
         "target": config.synth.board,
         **{name: synth[name] for name in measured},
         "estimated": estimated,
+        "stages": stages,
         "also_fits": synth["also_fits"],
     }
 
 
-def _bitstream(folder: Path) -> dict[str, Any] | None:
-    if not (folder / "synth.json").is_file():
+def _units(cost: Cost) -> dict[str, int]:
+    return {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
+
+
+def _synth(folder: Path, config: Config) -> dict[str, Any] | None:
+    """Return what synthesis measured; a file of an earlier back end does not count."""
+    file = folder / "synth.json"
+    return _read(file) if config.is_synthesized and file.is_file() else None
+
+
+def _finn(finn: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what FINN made, without the comparisons, which are with the others."""
+    if finn is None:
         return None
-    synth = _read(folder / "synth.json")
+    return {
+        "board": finn["board"],
+        "part": finn["part"],
+        "product": finn["product"],
+        "nodes": len(finn["nodes"]),
+        "estimated": {"performance": finn["performance"], "resources": finn["resources"]},
+    }
+
+
+def _bitstream(folder: Path, config: Config) -> dict[str, Any] | None:
+    synth = _synth(folder, config)
+    if synth is None:
+        return None
     bitstream = {name: synth[name] for name in ("file", "sha256", "device", "fmax_mhz")}
     if (folder / "netlist.json").is_file():
         bitstream["netlist"] = _read(folder / "netlist.json")

@@ -62,6 +62,7 @@ def page(report: Mapping[str, Any], sample: Sample | None) -> str:
         "<h2>Comparisons</h2>", _table(stages),
         "<h2>Cycles</h2>", _cycles(report["timing"]),
         "<h2>Resources</h2>", _resources(report["resources"]),
+        _stages(report["resources"]["stages"]),
         "<h2>Steps</h2>", _table(steps),
         "<h2>Tools</h2>", _table(list(report["tools"].items())),
         "</body></html>\n",
@@ -97,6 +98,16 @@ def _resources(resources: Mapping[str, Any]) -> str:
         estimated = number(resources["estimated"].get(name, 0))
         cells = f"<td class=n>{number(resources[name])}</td><td class=n>{estimated}</td>"
         lines.append(f"<tr><th>{name.upper()}</th>{cells}</tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each stage is estimated to take, and the kernel that computes a layer."""
+    lines = ["<tr><th>estimated</th><th>kernel</th><th>LUT</th><th>FF</th><th>BRAM</th></tr>"]
+    for stage in stages:
+        cells = "".join(f"<td class=n>{number(stage[unit])}</td>" for unit in ("lut", "ff", "bram"))
+        kernel = escape(stage["kernel"] or "")
+        lines.append(f"<tr><th>{escape(stage['stage'])}</th><td>{kernel}</td>{cells}</tr>")
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+_PRODUCTS = MappingProxyType(
+    {"hdl": "verified HDL", "ip": "the stitched IP", "bitfile": "bitfile and driver"}
+)
 
 
 def rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -31,6 +36,11 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if timing["limit"] is not None:
         lines.append(("limit", timing["limit"]))
+    if (finn := report.get("finn")) is not None:
+        lines += [
+            ("target", f"{finn['board']} ({finn['part']}) by FINN"),
+            ("FINN", f"{finn['nodes']} RTL nodes, built up to {_PRODUCTS[finn['product']]}"),
+        ]
     if bitstream is not None:
         lines.append(("target", f"{resources['target']} ({bitstream['device']})"))
     for name, unit in (("lut", "LUT4"), ("ff", "flip-flops"), ("bram", "block RAMs")):

@@ -2,6 +2,7 @@
 
 from .compile import Compile
 from .export import Export
+from .finn import Finn
 from .netlist import Netlist
 from .report import Report
 from .rtl import Rtl
@@ -22,5 +23,6 @@ ALL_STEPS: tuple[Step, ...] = (
     Verify(),
     Synth(),
     Netlist(),
+    Finn(),
     Report(),
 )

@@ -51,6 +51,7 @@ class Compile(Step):
         """
         from ...hw import frontend, storage  # noqa: PLC0415 (onnx and numba are slow to load)
         from ...hw.passes import apply_folding, fold  # noqa: PLC0415
+        from ...hw.stages import Layer  # noqa: PLC0415
 
         hardware = work.config.hardware
         name = accelerator(work.config)
@@ -68,7 +69,8 @@ class Compile(Step):
         dataflow = _with_fifos(dataflow, work)
         storage.save(dataflow, work.staging)
         for stage in dataflow.stages:
-            work.note(f"{stage.kind:10} {stage.name}: {stage.cost()}")
+            kernel = f" ({stage.kernel})" if isinstance(stage, Layer) else ""
+            work.note(f"{stage.kind:10} {stage.name}{kernel}: {stage.cost()}")
 
 
 def _with_fifos(dataflow: Dataflow, work: Workspace) -> Dataflow:

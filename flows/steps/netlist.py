@@ -21,7 +21,7 @@ class Netlist(Step):
 
     def is_part_of(self, config: Config) -> bool:
         """Return whether synthesis is asked for."""
-        return config.synth.enabled
+        return config.is_synthesized
 
     def settings(self, config: Config) -> Any:
         """Return the number of images."""

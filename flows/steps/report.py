@@ -25,8 +25,10 @@ class Report(Step):
         files += ["verify.json", "answers.npz"]
         if config.model.zoo is not None:
             files.append("training.json")
-        if config.synth.enabled:
+        if config.is_synthesized:
             files += ["synth.json", "netlist.json"]
+        if config.backend == "finn":
+            files.append("finn.json")
         return (*files, *(f"steps/{name}.json" for name in _earlier(config)))
 
     def writes(self, config: Config) -> tuple[str, ...]:

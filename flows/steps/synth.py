@@ -29,7 +29,7 @@ class Synth(Step):
 
     def is_part_of(self, config: Config) -> bool:
         """Return whether synthesis is asked for."""
-        return config.synth.enabled
+        return config.is_synthesized
 
     def settings(self, config: Config) -> Any:
         """Return the synth section without what the netlist simulation needs."""

@@ -119,7 +119,7 @@ def disconnect_unread_carries(netlist: Path) -> None:
 
 
 def measure_stages(
-    dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER
+    dataflow: Dataflow, folder: Path, *, rtl_folder: Path = RTL_FOLDER, options: str = ""
 ) -> dict[str, Cells]:
     """Return the cells of every stage of ``dataflow`` by its name, from one run of Yosys.
 
@@ -129,6 +129,7 @@ def measure_stages(
         dataflow: Connected stages or not.
         folder: Receives RTL, netlist and log.
         rtl_folder: SystemVerilog modules.
+        options: Further options of ``synth_ecp5``.
 
     Raises:
         BuildError: Yosys failed.
@@ -141,7 +142,7 @@ def measure_stages(
         f"hierarchy -check -top {files.top}",
         # Yosys calls a module with parameters $paramod$<digest>\<module>.
         *(f"setattr -mod -set keep_hierarchy 1 *\\{name}" for name in modules),
-        synth_command(files.top),
+        f"{synth_command(files.top)} {options}".rstrip(),
         f"write_json {NETLIST_JSON}",
     )
     (folder / _SCRIPT).write_text("".join(f"{line}\n" for line in script))

@@ -9,14 +9,15 @@ import numpy as np
 
 from ..dtypes import BIPOLAR, DataType, signed, smallest_for, unsigned
 from ..errors import DatatypeError
+from .constants import quantized_constant
 from .functions import F64, add, divide
 from .islands import Constant, Undeclared
 from .layout import Layout
 from .nodes import Node
+from .parameters import QuantParameters, quant_parameters, quant_scale
 from .quantize import quantize
 from .quantizers import Counter, Rounder
 from .walk import Handlers, Value, Walk
-from .weights import QuantParameters, quant_parameters, quant_scale, quantized_constant
 
 MAX_ACTIVATION_BITS = 8
 
@@ -54,6 +55,16 @@ def _quant(walk: Walk, node: Node) -> Value:
         rounding=quant.rounding,
     )
     return quantize(walk, node, quantizer)
+
+
+def _float_quant(walk: Walk, node: Node) -> Value:
+    """Weights only: minifloats as activations are on no grid of few levels."""
+    if isinstance(walk.value(node, 0), Constant):
+        return quantized_constant(walk, node)
+    raise node.refuse(
+        "its data are activations, and minifloats are taken as weights only",
+        "use Quant, or MultiThreshold for levels at unequal distances",
+    )
 
 
 def _multi_threshold(walk: Walk, node: Node) -> Value:
@@ -137,6 +148,7 @@ def _declared_dtype(name: str, low: int, high: int) -> DataType:
 HANDLERS: Handlers = MappingProxyType(
     {
         "BipolarQuant": _bipolar_quant,
+        "FloatQuant": _float_quant,
         "IntQuant": _quant,
         "MultiThreshold": _multi_threshold,
         "Quant": _quant,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import BIPOLAR, IntArray, smallest_for
+from ..dtypes import BIPOLAR, smallest_for
 from ..errors import GraphError
 from ..stages import Depthwise, Layer, MatVec, Window
 from .functions import F64
@@ -18,15 +18,25 @@ from .layers import add_layer
 from .layout import Layout
 from .maps import Geometry, check_room, geometry
 from .nodes import Node
+from .operations import Operate, Operation, distances, products
 from .points import integer_point
 from .report import LayerNote
 from .streams import as_map
 from .walk import Handlers, Value, Walk
-from .weights import weight_matrix
 
 
 def _conv(walk: Walk, node: Node) -> Value:
     """``Conv`` in two dimensions: of all channels, of groups, or of each by itself (depthwise)."""
+    return _windowed(walk, node, products)
+
+
+def _l1_conv(walk: Walk, node: Node) -> Value:
+    """``-sum |P - W|`` over windows, those of the border with its zeros; see docs/ops.md."""
+    return _windowed(walk, node, distances)
+
+
+def _windowed(walk: Walk, node: Node, operate: Operate) -> Value:
+    """Return a layer over the windows of a map."""
     weights = walk.value(node, 1)
     if not isinstance(weights, Constant):
         raise node.refuse("its weights are not constant", "use constant quantized weights")
@@ -49,6 +59,11 @@ def _conv(walk: Walk, node: Node) -> Value:
     arranged = arrange(weights, groups, order)
     is_depthwise = arranged.multiplier > 0
     if groups > 1 and not is_depthwise and arranged.groups == 1:
+        if operate is distances:
+            raise node.refuse(
+                "the channels of its groups do not lie together in the stream",
+                "use groups of neighbouring channels, or one group",
+            )
         walk.notes.append(
             f"{node.label}: the channels of its groups do not lie together in the stream, so it is "
             "computed as a layer of all channels with weights of 0"
@@ -56,8 +71,14 @@ def _conv(walk: Walk, node: Node) -> Value:
     moves = geometry(node, island, kernel)
     point, scale = integer_point(walk, node, island, sums_channels=not is_depthwise)
     moves, pad_value = _padded(node, point, scale, moves)
-    matrix, weight_scale = weight_matrix(node, _by_tap(arranged.weights), node.inputs[1])
+    taps, label = _by_tap(arranged.weights), node.inputs[1]
+    operation = operate(node, taps, label, point.dtype, arranged.scale(scale))
     is_zero_padded = point.dtype == BIPOLAR and pad_value == 0 and any(moves.padding)
+    if is_zero_padded and operate is distances:
+        raise node.refuse(
+            "it pads bits with 0, whose distances to weights no bit has",
+            "train with padding of +1 or -1 (a Pad node with that constant before it)",
+        )
     if is_zero_padded and is_depthwise:
         raise node.refuse(
             "it pads bits with 0 in a depthwise layer, which has no thresholds for borders",
@@ -65,15 +86,14 @@ def _conv(walk: Walk, node: Node) -> Value:
         )
     pad_value = -1 if is_zero_padded else pad_value
     stream = _windows(walk, node, point, moves, pad_value, arranged.groups)
-    is_binary = point.dtype == BIPOLAR and bool((matrix != 0).all())
     name, output = walk.new_stage("dw" if is_depthwise else "conv")
     fields: dict[str, Any] = {
         "name": name,
         "inputs": (stream,),
         "outputs": (output,),
-        "weights": matrix,
+        "weights": operation.integers,
         "input_dtype": point.dtype,
-        "kernel": "xnor" if is_binary else "signed",
+        "kernel": operation.kernel,
         "leading": moves.out_shape,
     }
     stage: Layer = (
@@ -83,20 +103,19 @@ def _conv(walk: Walk, node: Node) -> Value:
     )
     bias = walk.floats(node, 2, "bias").reshape(-1, 1, 1) if len(node.inputs) > 2 else None
     layout = Layout.planes(point.shape[0], stage.output_types[0].shape, arranged.order)
-    scale = arranged.scale(scale) * weight_scale
-    island = add_layer(walk, node, stage, layout, scale, bias)
+    island = add_layer(walk, node, stage, layout, operation, bias)
     if not is_zero_padded:
         return island
     window = walk.stages[next(n for n, s in walk.stages.items() if stream in s.outputs)]
     assert isinstance(window, Window)
-    return _dot_products(walk, node, island, matrix, window)
+    return _dot_products(walk, node, island, operation, window)
 
 
 def _dot_products(
-    walk: Walk, node: Node, island: Island, weights: IntArray, window: Window
+    walk: Walk, node: Node, island: Island, operation: Operation, window: Window
 ) -> Island:
     """Return the dot products with zero padding that the file computes of bits."""
-    greatest = int(np.abs(weights).sum(axis=1).max())
+    greatest = int(np.abs(operation.integers).sum(axis=1).max())
     dtype = smallest_for(-greatest, greatest)
     walk.note(
         island.matvec,
@@ -105,14 +124,19 @@ def _dot_products(
         result_dtype=dtype.name,
     )
     if island.stream in walk.origins:
-        scale = island.scale
-        walk.add_origin(island.stream, node.outputs[0], island.layout, scale)
+        walk.add_origin(
+            island.stream,
+            node.outputs[0],
+            island.layout,
+            island.scale,
+            multiplier=operation.factor,
+        )
     return replace(
         island,
         dtype=dtype,
         low=-greatest,
         high=greatest,
-        multiplier=1,
+        multiplier=operation.factor,
         offset=0,
         zero_padded=window.lines,
     )
@@ -241,4 +265,4 @@ def _pad(walk: Walk, node: Node) -> Value:
     return replace(as_map(walk, node, island), padding=padding)
 
 
-HANDLERS: Handlers = MappingProxyType({"Conv": _conv, "Pad": _pad})
+HANDLERS: Handlers = MappingProxyType({"Conv": _conv, "L1Conv": _l1_conv, "Pad": _pad})

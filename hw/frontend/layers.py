@@ -1,24 +1,30 @@
-"""Handlers of layers: products with constant weights become ``matvec``."""
+"""Handlers of layers: products with constant weights, or distances to them, become ``matvec``."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
 
-from ..dtypes import BIPOLAR
 from ..stages import Layer, MatVec
 from .functions import F64, add
 from .islands import Constant, Island
 from .layout import Layout
 from .nodes import Node
+from .operations import Operate, Operation, distances, products
 from .points import integer_point
 from .report import LayerNote
 from .walk import Handlers, Value, Walk
-from .weights import weight_matrix
+
+MAX_ACCUMULATOR = (1 << 31) - 1
 
 
 def _matmul(walk: Walk, node: Node) -> Value:
-    return _product(walk, node, is_transposed=False, factor=1.0, bias=None)
+    return _layer(walk, node, products, is_transposed=False, factor=1.0, bias=None)
+
+
+def _l1_matmul(walk: Walk, node: Node) -> Value:
+    """``-sum_k |x[k] - W[k, n]|``; see docs/ops.md."""
+    return _layer(walk, node, distances, is_transposed=False, factor=1.0, bias=None)
 
 
 def _gemm(walk: Walk, node: Node) -> Value:
@@ -28,17 +34,24 @@ def _gemm(walk: Walk, node: Node) -> Value:
     bias = None
     if len(node.inputs) > 2:
         bias = walk.floats(node, 2, "bias") * node.number("beta", 1.0)
-    return _product(
+    return _layer(
         walk,
         node,
+        products,
         is_transposed=bool(node.number("transB", 0)),
         factor=node.number("alpha", 1.0),
         bias=bias,
     )
 
 
-def _product(
-    walk: Walk, node: Node, *, is_transposed: bool, factor: float, bias: F64 | None
+def _layer(
+    walk: Walk,
+    node: Node,
+    operate: Operate,
+    *,
+    is_transposed: bool,
+    factor: float,
+    bias: F64 | None,
 ) -> Value:
     """Return the accumulators of a new ``matvec`` stage, and the bias as a function on them."""
     left, right = walk.value(node, 0), walk.value(node, 1)
@@ -56,25 +69,25 @@ def _product(
         )
     if not is_transposed:
         right = _transposed(right)
-    weights, weight_scale = weight_matrix(node, right, node.inputs[1])
-    if weights.shape[1] != point.shape[1] or not weights.size:
+    if right.values.shape[1] != point.shape[1] or not right.values.size:
         raise node.refuse(
             f"data {point.shape} does not fit weights {shape}", "export the model again"
         )
+    operation = operate(node, right, node.inputs[1], point.dtype, scale)
     if factor == 0:
         raise node.refuse("its alpha is 0", "export the model again")
-    is_binary = point.dtype == BIPOLAR and bool((weights != 0).all())
     name, stream = walk.new_stage("fc")
     stage = MatVec(
         name=name,
         inputs=(point.stream,),
         outputs=(stream,),
-        weights=point.layout.columns(weights),
+        weights=point.layout.columns(operation.integers),
         input_dtype=point.dtype,
-        kernel="xnor" if is_binary else "signed",
+        kernel=operation.kernel,
     )
     layout = Layout.vector((point.shape[0], stage.neurons))
-    return add_layer(walk, node, stage, layout, scale * weight_scale * factor, bias)
+    scaled = replace(operation, scale=operation.scale * factor)
+    return add_layer(walk, node, stage, layout, scaled, bias)
 
 
 def add_layer(
@@ -82,7 +95,7 @@ def add_layer(
     node: Node,
     stage: Layer,
     layout: Layout,
-    scale: F64,
+    operation: Operation,
     bias: F64 | None,
 ) -> Island:
     """Return the accumulators of a new stage with weights, and the bias as a function on them.
@@ -92,23 +105,31 @@ def add_layer(
         node: The layer in the file.
         stage: Without thresholds.
         layout: Of the accumulators.
-        scale: What an accumulator stands for: one value or one per output.
+        operation: What an accumulator stands for.
         bias: Broadcastable to the output, or None.
+
+    Raises:
+        UnsupportedOpError: The accumulators leave 32 bits.
     """
     taps = stage.weights.shape[1]
     is_binary = stage.kernel == "xnor"
     (stream,) = stage.outputs
-    walk.stages[stage.name] = stage
     low, high = stage.accumulator_range
+    if max(-low - 1, high) > MAX_ACCUMULATOR:
+        raise node.refuse(
+            f"its accumulators reach from {low} to {high}, beyond 32 bits",
+            "use fewer bits for its weights or its data, or fewer inputs per output",
+        )
+    walk.stages[stage.name] = stage
     island = Island(
         stream=stream,
         dtype=stage.accumulator_dtype,
         low=low,
         high=high,
         layout=layout,
-        scale=scale,
-        multiplier=2 if is_binary else 1,
-        offset=-taps if is_binary else 0,
+        scale=operation.scale,
+        multiplier=operation.factor * (2 if is_binary else 1),
+        offset=-taps * operation.factor if is_binary else 0,
         matvec=stage.name,
     )
     walk.layers[stage.name] = LayerNote(
@@ -124,7 +145,7 @@ def add_layer(
             stream,
             node.outputs[0],
             layout,
-            scale,
+            operation.scale,
             multiplier=island.multiplier,
             offset=island.offset,
         )
@@ -141,4 +162,4 @@ def _transposed(constant: Constant) -> Constant:
     return Constant(values=constant.values.T, integers=constant.integers.T, scale=constant.scale.T)
 
 
-HANDLERS: Handlers = MappingProxyType({"Gemm": _gemm, "MatMul": _matmul})
+HANDLERS: Handlers = MappingProxyType({"Gemm": _gemm, "L1MatMul": _l1_matmul, "MatMul": _matmul})

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..dtypes import BIPOLAR
-from ..graph import Stage
-from ..stages import Add, MatVec, Threshold, Thresholds, zero_padded
+from ..stages import Add, Layer, Threshold, Thresholds
 from .islands import Island, Undeclared
 from .nodes import Node
 from .quantizers import Quantizer
 from .report import LayerNote
+from .rows import in_rows, with_thresholds
 from .staircases import find_staircase
 from .streams import can_pool_before, claim, pool_map, settle
 from .walk import Value, Walk, origin_of
@@ -53,9 +53,10 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
             )
         return _apply(walk, node, settle(walk, island), quantizer, tensor)
     whole = replace(island, layout=pooling.before, pooling=None)
+    layer = walk.stages.get(island.matvec)
     point = _apply(walk, node, whole, quantizer, "")
     pooled = pool_map(walk, point, pooling)
-    if whole.matvec and not pooling.after:
+    if layer is not None and not pooling.after:
         # The tensor of the pool are the greatest of the layer's accumulators, which are no stream.
         origin = origin_of(
             pooling.tensor,
@@ -65,7 +66,8 @@ def quantize(walk: Walk, node: Node, quantizer: Quantizer) -> Value:
             offset=island.offset,
         )
         if origin is not None:
-            walk.accumulators[next(reversed(walk.stages))] = origin
+            after = walk.stages[island.matvec]
+            walk.accumulators[next(reversed(walk.stages))] = in_rows(origin, layer, after)
     walk.add_origin(pooled.stream, tensor, island.layout, pooled.scale)
     return replace(pooled, layout=island.layout)
 
@@ -80,9 +82,14 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
     staircase = find_staircase(island, quantizer)
     if island.matvec:
         name, stream = island.matvec, island.stream
-        walk.stages[name] = _with_thresholds(walk.stages[name], island, staircase.thresholds)
+        layer = walk.stages[name]
+        assert isinstance(layer, Layer)
+        after = with_thresholds(layer, island.zero_padded, staircase.thresholds)
+        walk.stages[name] = after
+        walk.note(name, kernel=after.kernel)
         if stream in walk.origins:
-            walk.accumulators[name] = walk.origins.pop(stream)
+            origin = in_rows(walk.origins.pop(stream), layer, after)
+            walk.accumulators[name] = origin
     elif (clamped := _clamped(walk, island, staircase.thresholds)) is not None:
         name, stream = clamped.name, island.stream
         walk.stages[name] = clamped
@@ -126,17 +133,6 @@ def _apply(walk: Walk, node: Node, island: Island, quantizer: Quantizer, tensor:
         layout=island.layout,
         scale=quantizer.scale,
     )
-
-
-def _with_thresholds(stage: Stage, island: Island, thresholds: Thresholds) -> Stage:
-    """Return a layer with thresholds on its accumulators; some for each border of zeros."""
-    if island.zero_padded is None:
-        return stage.with_(thresholds=thresholds)
-    assert isinstance(stage, MatVec)
-    shifted, border = zero_padded(
-        thresholds, stage.weights, island.zero_padded, kernel=stage.kernel
-    )
-    return stage.with_(thresholds=shifted, border=border)
 
 
 def _clamped(walk: Walk, island: Island, thresholds: Thresholds) -> Add | None:

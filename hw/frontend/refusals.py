@@ -35,8 +35,14 @@ _REASONS = MappingProxyType(
         "Resize": ("it inserts pixels, which is not supported yet", "use Conv"),
         "Upsample": ("it inserts pixels, which is not supported yet", "use Conv"),
         "LpPool": ("it sums powers of floats", "use MaxPool or AveragePool"),
-        "Trunc": ("it drops bits of a product, which is not supported yet", "use Quant"),
-        "FloatQuant": ("minifloats are not supported yet", "use Quant or BipolarQuant"),
+        "Im2Col": (
+            "its windows are taken by no sum of distances",
+            "use Conv, or L1Conv of docs/ops.md",
+        ),
+        "ReduceSum": (
+            "it sums no distances |x - w| to constant weights",
+            "use a MatMul with ones, or a pool; of distances, keepdims = 0",
+        ),
         "If": ("the graph branches on data", "export with fixed control flow"),
         "Loop": ("the graph loops on data", "export with fixed control flow"),
     }

@@ -18,6 +18,7 @@ from ..passes.connect import assemble
 from . import (
     activations,
     concats,
+    constants,
     convolutions,
     elementwise,
     ends,
@@ -26,9 +27,11 @@ from . import (
     selections,
     shapes,
     sums,
-    weights,
+    truncations,
 )
 from .branches import give, merge_branches, users_of
+from .constants import fold_constant
+from .distance_patterns import spelled_out
 from .islands import Constant, Undeclared
 from .model_file import read_model
 from .names import identifier, is_identifier
@@ -36,12 +39,12 @@ from .nodes import Node
 from .refusals import refuse_operator
 from .report import FrontendReport
 from .walk import Handlers, Walk, refuse_file
-from .weights import fold_constant
 
 HANDLERS: Handlers = MappingProxyType(
     {
         **activations.HANDLERS,
         **concats.HANDLERS,
+        **constants.HANDLERS,
         **convolutions.HANDLERS,
         **elementwise.HANDLERS,
         **ends.HANDLERS,
@@ -50,17 +53,24 @@ HANDLERS: Handlers = MappingProxyType(
         **selections.HANDLERS,
         **shapes.HANDLERS,
         **sums.HANDLERS,
-        **weights.HANDLERS,
+        **truncations.HANDLERS,
     }
 )
 
 _DOMAINS = frozenset(
-    {"", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"}
+    {
+        "",
+        "ai.onnx",
+        "finn.custom_op.general",
+        "onnx.brevitas",
+        "popshift.ops",
+        "qonnx.custom_op.general",
+    }
 )
 _MAP_OPS = frozenset({*convolutions.HANDLERS, *pools.HANDLERS})
 # Their parameters are per channel, and do not broadcast as operands do.
 _PARAMETER_OPS = frozenset({"BatchNormalization", "Clip", "Dropout", "PRelu"})
-_QUANTIZERS = frozenset(activations.HANDLERS)
+_QUANTIZERS = frozenset({*activations.HANDLERS, *truncations.HANDLERS})
 
 
 def load(
@@ -125,12 +135,16 @@ def load_with_report(
         if affine is not None:
             host[stream] = affine
     merge_branches(walk)
+    # Operators in place of several nodes have tensors that the file does not have.
+    known = {name for node in graph.node for name in node.output}
+    known.update(info.name for info in graph.input)
+    origins = {name: origin for name, origin in walk.origins.items() if origin.tensor in known}
     dataflow = assemble(
         name=name or identifier(file.stem),
         inputs=walk.inputs,
         outputs=streams,
         stages=tuple(walk.stages.values()),
-        origins=walk.origins,
+        origins=origins,
         accumulators=walk.accumulators,
         host=host,
     )
@@ -145,6 +159,8 @@ def _live_nodes(model: ModelWrapper, file: Path) -> list[Node]:
     nodes = [Node(proto, opset) for proto in model.graph.node]
     if not nodes:
         raise ModelFileError(f"{file}: the graph has no node; export the model again")
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    nodes = spelled_out(nodes, tensors)
     needed = {output.name for output in model.graph.output}
     live = []
     for node in reversed(nodes):

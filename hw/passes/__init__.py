@@ -6,6 +6,7 @@ from .connect import connect, logical_stages
 from .fifos import Effort, FifoSizing, Measure, SizedFifo, size_fifos
 from .fold import apply_folding, fold
 from .folding_report import FasterFolding, FoldingReport, StageFolding, folding_report
+from .kernels import choose_kernel
 
 __all__ = [
     "Effort",
@@ -16,6 +17,7 @@ __all__ = [
     "SizedFifo",
     "StageFolding",
     "apply_folding",
+    "choose_kernel",
     "connect",
     "fold",
     "folding_report",

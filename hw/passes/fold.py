@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any
 
 from ..cost import Cost
 from ..errors import FoldingError
 from ..graph import Dataflow, Stage, StreamType
-from ..stages import Add, Concat, Fork, Pool, Split, Threshold, Window
+from ..stages import Add, Concat, Fork, Layer, Pool, Split, Threshold, Window
 from .connect import bridge_stages, connect, logical_stages
 from .finn_folding import from_finn
+from .kernels import Price, price_of, with_exact_kernels, with_kernel
 
 # They are folded as the stages before them, where that is cheapest.
 _FOLLOWERS = (Add, Concat, Fork, Pool, Split, Threshold)
-
-# LUTs, block RAMs, flip-flops.
-Price: TypeAlias = tuple[int, int, int]
 
 # More lanes than needed can save LUTs, by shallower memories; more than this many times never paid.
 MAX_SURPLUS = 4
@@ -41,19 +39,23 @@ def cycles_per_image(stage: Stage) -> int:
     return longest
 
 
-def apply_folding(dataflow: Dataflow, folding: Mapping[str, Mapping[str, int]]) -> Dataflow:
+def apply_folding(dataflow: Dataflow, folding: Mapping[str, Mapping[str, Any]]) -> Dataflow:
     """Return ``dataflow`` with other folds, converters put in where beats differ.
+
+    The kernel of a layer that is named becomes the cheapest one that computes its integers.
 
     Args:
         dataflow: Connected or not; its converters are taken out first, its FIFOs stay.
-        folding: By stage name, ``pe`` and ``simd`` (FINN's ``PE`` and ``SIMD`` as well). Stages and
+        folding: By stage name, ``pe`` and ``simd`` (FINN's ``PE`` and ``SIMD`` as well), and
+            ``kernel``, the name of one, where it is not to be the cheapest. Stages and
             folds that are not named stay as they are, but windows, pools, thresholds and what forks
             and joins streams: these follow the lanes of the layers that they feed, or that feed
             them. FINN's own folding files are taken as
             well, see ``finn_folding``.
 
     Raises:
-        FoldingError: A stage or key is unknown, or a fold is no divisor of its dimension.
+        FoldingError: A stage or key is unknown, a fold is no divisor of its dimension, or a kernel
+            does not compute the integers of its layer.
     """
     logical = logical_stages(dataflow)
     stages = {stage.name: stage for stage in logical}
@@ -95,11 +97,13 @@ def _follow(stages: dict[str, Stage], fixed: set[str]) -> None:
                 led.add(name)
 
 
-def _folded(stage: Stage, given: Mapping[str, int]) -> Stage:
-    """Return ``stage`` with the given folds."""
-    known = list(stage.fold_sizes)
+def _folded(stage: Stage, given: Mapping[str, Any]) -> Stage:
+    """Return ``stage`` with the given folds, and the given kernel or the cheapest."""
+    known = [*stage.fold_sizes, "kernel"] if isinstance(stage, Layer) else list(stage.fold_sizes)
     changes: dict[str, int] = {}
     for key, value in given.items():
+        if key == "kernel" and key in known:
+            continue
         fold = key.lower() if key in ("PE", "SIMD") else key
         if fold not in known:
             raise FoldingError(f"folding of {stage.name}: unknown key {key!r}; it has {known}")
@@ -108,15 +112,29 @@ def _folded(stage: Stage, given: Mapping[str, int]) -> Stage:
         if isinstance(value, bool) or not isinstance(value, int):
             raise FoldingError(f"folding of {stage.name}: {key}={value!r} must be an integer")
         changes[fold] = value
-    return stage.with_(**changes)
+    kernel = given.get("kernel")
+    if isinstance(stage, Layer) and kernel is not None:
+        return with_kernel(stage, str(kernel)).with_(**changes)
+    return _with_cheapest_kernel(_variants(stage), changes)
+
+
+def _variants(stage: Stage) -> tuple[Stage, ...]:
+    """Return the stage with each kernel that computes the same integers."""
+    return with_exact_kernels(stage) if isinstance(stage, Layer) else (stage,)
+
+
+def _with_cheapest_kernel(variants: Sequence[Stage], folds: Mapping[str, int]) -> Stage:
+    """Return the cheapest of the variants of a stage, folded."""
+    return min((variant.with_(**folds) for variant in variants), key=price_of)
 
 
 def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
     """Return ``dataflow`` with the smallest folding that reaches a frame rate.
 
     Per stage, of all foldings that take at most ``clock / fps`` cycles per image, the one with the
-    fewest LUTs by ``Stage.cost``; of equal ones the fewest block RAMs, then flip-flops. Foldings
-    with more than ``MAX_SURPLUS`` times the lanes that are needed are not priced.
+    fewest LUTs by ``Stage.cost``, with the kernel that is cheapest for it; of equal ones the fewest
+    block RAMs, then flip-flops. Foldings with more than ``MAX_SURPLUS`` times the lanes that are
+    needed are not priced.
 
     A window is chosen together with the layer that it feeds; pools, thresholds and what forks and
     joins streams for the stages before them. The converters in between count.
@@ -148,7 +166,7 @@ def fold(dataflow: Dataflow, *, fps: float, clock_mhz: float) -> Dataflow:
             given = [_type_of(name, chosen[producer]) for name, producer in names]
             chosen[stage.name] = _smallest_behind(given, options)
         else:
-            chosen[stage.name] = min(options, key=_price)
+            chosen[stage.name] = min(options, key=price_of)
     return connect(dataflow, [chosen[stage.name] for stage in logical])
 
 
@@ -159,11 +177,11 @@ def _type_of(stream: str, producer: Stage) -> StreamType:
 
 def _smallest_pair(before: Sequence[Stage], after: Sequence[Stage]) -> tuple[Stage, Stage]:
     """Return the foldings of a stage and the one that it feeds that cost least with converters."""
-    feeding = [(stage, _price(stage), stage.output_types[0]) for stage in before]
+    feeding = [(stage, price_of(stage), stage.output_types[0]) for stage in before]
     bridges: dict[tuple[int, int], Price] = {}
     best: tuple[Price, Stage, Stage] | None = None
     for stage in after:
-        price, want = _price(stage), stage.input_types[0]
+        price, want = price_of(stage), stage.input_types[0]
         for other, other_price, have in feeding:
             lanes = (have.lanes, want.lanes)
             if lanes not in bridges:
@@ -186,7 +204,7 @@ def _smallest_behind(given: Sequence[StreamType], options: Sequence[Stage]) -> S
     def price(stage: Stage) -> Price:
         lanes = stage.input_types[0].lanes
         bridges = (_bridge_price(kind, kind.flat.with_lanes(lanes)) for kind in given)
-        return _total(_price(stage), *bridges)
+        return _total(price_of(stage), *bridges)
 
     return min(options, key=price)
 
@@ -225,18 +243,13 @@ def _fast_enough(stage: Stage, budget: int, fps: float, clock_mhz: float) -> lis
         )
     fewest = min(math.prod(row[0].values()) for row in fast if row)
     is_follower = isinstance(stage, (Window, *_FOLLOWERS))
+    variants = _variants(stage)
     return [
-        stage.with_(**folds)
+        _with_cheapest_kernel(variants, folds)
         for row in fast
         for folds in row
         if is_follower or math.prod(folds.values()) <= MAX_SURPLUS * fewest
     ]
-
-
-def _price(stage: Stage) -> Price:
-    """Return what the search minimises: LUTs, then block RAMs, then flip-flops."""
-    cost = stage.cost()
-    return cost.lut, cost.bram, cost.ff
 
 
 def foldings(stage: Stage) -> list[list[dict[str, int]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import FoldingError
 from ..graph import Dataflow, Stage
+from ..stages import Layer
 from .connect import connect
 from .fold import cycles_per_image, fold, foldings
 
@@ -17,6 +18,7 @@ class StageFolding:
 
     Attributes:
         stage: Name.
+        kernel: Kernel of a layer with weights, else None.
         pe: Neurons or channels per cycle; None where the stage has no such fold.
         simd: Synapses per cycle; None where the stage has no such fold.
         cycles: Cycles per image when neither input nor output stalls.
@@ -24,6 +26,7 @@ class StageFolding:
     """
 
     stage: str
+    kernel: str | None = None
     pe: int | None
     simd: int | None
     cycles: int
@@ -76,12 +79,13 @@ class FoldingReport:
 
     def __str__(self) -> str:
         """Return a table, one stage a line, and what limits the rate."""
-        lines = [f"{'stage':<24}{'pe':>6}{'simd':>6}{'cycles':>10}{'lut':>10}"]
+        lines = [f"{'stage':<24}{'kernel':<8}{'pe':>6}{'simd':>6}{'cycles':>10}{'lut':>10}"]
         for stage in self.stages:
-            pe, simd = stage.pe or "-", stage.simd or "-"
+            kernel, pe, simd = stage.kernel or "-", stage.pe or "-", stage.simd or "-"
             mark = "  <- bottleneck" if stage == self.bottleneck else ""
             lines.append(
-                f"{stage.stage:<24}{pe:>6}{simd:>6}{stage.cycles:>10}{stage.lut:>10}{mark}"
+                f"{stage.stage:<24}{kernel:<8}{pe:>6}{simd:>6}"
+                f"{stage.cycles:>10}{stage.lut:>10}{mark}"
             )
         rate = f"{self.fps:.1f} images/s at {self.clock_mhz:g} MHz, {self.lut} LUTs estimated"
         lines += [rate, self.limit]
@@ -98,6 +102,7 @@ def folding_report(dataflow: Dataflow, *, clock_mhz: float) -> FoldingReport:
     stages = tuple(
         StageFolding(
             stage=stage.name,
+            kernel=stage.kernel if isinstance(stage, Layer) else None,
             pe=getattr(stage, "pe", None),
             simd=getattr(stage, "simd", None),
             cycles=cycles_per_image(stage),

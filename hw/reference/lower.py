@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..dtypes import DataType, Encoding, IntArray
 from ..graph import Stage
 from ..stages import Argmax, Fifo, MatVec, Threshold, Width
+from ..stages.kernels import Computes
 from .builder import Builder, Form, tile_lanes
 from .ending import Ending, in_lanes, tile_groups
 from .vector import WORD_BITS
@@ -63,7 +64,8 @@ class _MatVec(Lowering[MatVec]):
     def supports(self, stage: MatVec) -> bool:
         """Only kernels with weights -1, 0, 1, and the same thresholds everywhere."""
         low, high = stage.accumulator_range
-        is_known = stage.kernel in {"xnor", "signed"} and stage.border is None
+        is_known = stage.arithmetic.computes is not Computes.DISTANCE and stage.border is None
+        is_known = is_known and bool((np.abs(stage.weights) <= 1).all())
         is_known = is_known and stage.groups == 1
         is_known = is_known and (stage.thresholds is None or stage.thresholds.is_monotone)
         return is_known and low > -_SAFE and high < _SAFE
@@ -165,7 +167,7 @@ class Identity(Lowering[Stage]):
 def _affine(stage: MatVec) -> tuple[int, IntArray]:
     """Return scale and bias with which the population counts become the accumulators."""
     magnitudes, negatives = np.abs(stage.weights).sum(axis=1), (stage.weights < 0).sum(axis=1)
-    if stage.kernel == "xnor":
+    if stage.arithmetic.computes is Computes.POPCOUNT:
         return 1, 0 * negatives
     if stage.input_dtype.encoding is Encoding.BIPOLAR:
         return 2, -magnitudes

@@ -25,6 +25,9 @@ module depthwise #(
   parameter int X_SIGNED     = 0,
   parameter int X_BIPOLAR    = 1,
   parameter int W_BITS       = 1,
+  parameter int W_FORM       = 0,       // of weights, see dot_<KERNEL>
+  parameter int W_LOW        = 0,
+  parameter int W_HIGH       = 0,
   parameter int SUM_BITS     = 1,       // of a product
   parameter int SUM_SIGNED   = 0,
   parameter int DOT_CYCLES   = 1,       // from weights to products
@@ -148,7 +151,8 @@ module depthwise #(
 
     dot #(
       .KERNEL(KERNEL), .SIMD(1), .PE(MULTIPLIER), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
-      .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES)
+      .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH),
+      .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES)
     ) products (
       .clk, .x(x_1[p*X_BITS+:X_BITS]), .w(weights_2[p*MULTIPLIER*W_BITS+:MULTIPLIER*W_BITS]), .y,
       .plus

@@ -21,8 +21,13 @@ module dot #(
   parameter int X_SIGNED  = 0,   // 0 or 1
   parameter int X_BIPOLAR = 1,   // 0 or 1
   parameter int W_BITS    = 1,   // of a weight
+  parameter int W_FORM    = 0,   // which encoding of a weight
+  parameter int W_LOW     = 0,   // least and greatest exponent of 2
+  parameter int W_HIGH    = 0,
   parameter int SUM_BITS  = 4,
-  parameter int CYCLES    = 1    // Kernel.cycles in Python
+  parameter int CYCLES    = 1,   // Kernel.cycles in Python
+  parameter int UNROLLED  = 0,   // 1: w is always WEIGHTS
+  parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0
 ) (
   input  logic                      clk,
   input  logic [SIMD*X_BITS-1:0]    x,
@@ -33,11 +38,30 @@ module dot #(
 
   // A kernel is a branch here, dot_<name>.sv, and a class in Python.
   if (KERNEL == 48'("xnor")) begin : gen_xnor
-    dot_xnor #(.SIMD(SIMD), .PE(PE), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)) kernel (.*);
+    dot_xnor #(
+      .SIMD(SIMD), .PE(PE), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES), .UNROLLED(UNROLLED),
+      .WEIGHTS(WEIGHTS)
+    ) kernel (.*);
   end else if (KERNEL == "signed") begin : gen_signed
     dot_signed #(
       .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
-      .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)
+      .W_BITS(W_BITS), .W_FORM(W_FORM), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)
+    ) kernel (.*);
+  end else if (KERNEL == 48'("shift")) begin : gen_shift
+    dot_shift #(
+      .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
+      .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH), .SUM_BITS(SUM_BITS),
+      .CYCLES(CYCLES)
+    ) kernel (.*);
+  end else if (KERNEL == "planes") begin : gen_planes
+    dot_planes #(
+      .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
+      .W_BITS(W_BITS), .W_FORM(W_FORM), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)
+    ) kernel (.*);
+  end else if (KERNEL == 48'("adder")) begin : gen_adder
+    dot_adder #(
+      .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
+      .W_BITS(W_BITS), .W_FORM(W_FORM), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)
     ) kernel (.*);
   end else begin : gen_unknown
     $error("dot: KERNEL=%s is unknown (%m)", KERNEL);

@@ -7,7 +7,8 @@
 // Encoding   see dot_<KERNEL> for x and weights, staircase for results. Beat sf of a vector holds
 //            synapses sf*SIMD.. ; beat nf of the output neurons nf*PE.. ; lane 0 low. There is a
 //            vector for each group of MH/GROUPS neurons, and MH/PE folds in all.
-//            WEIGHTS_FILE word fold*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low.
+//            WEIGHTS_FILE word fold*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low; or WEIGHTS alike,
+//            where all weights are in use in every cycle.
 //            LEVELS_FILE word b*(MH/PE)+fold: see neuron_end, for outputs of border class b. Where
 //            there are such, ROWS_FILE and COLUMNS_FILE hold a word for each row and column of the
 //            image; their sum is b*(MH/PE).
@@ -30,6 +31,9 @@ module matvec #(
   parameter int X_SIGNED     = 0,
   parameter int X_BIPOLAR    = 1,
   parameter int W_BITS       = 1,
+  parameter int W_FORM       = 0,       // of weights, see dot_<KERNEL>
+  parameter int W_LOW        = 0,
+  parameter int W_HIGH       = 0,
   parameter int SUM_BITS     = 4,       // of the sum of SIMD products
   parameter int SUM_SIGNED   = 0,
   parameter int DOT_CYCLES   = 1,       // from weights to that sum
@@ -44,6 +48,8 @@ module matvec #(
   parameter int OUT_WIDTH    = 1,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 1,       // of the output buffer, beats
+  parameter int UNROLLED     = 0,       // 1: SIMD = MW, PE = MH, and WEIGHTS instead of a memory
+  parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0,
   parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
   parameter int WEIGHTS_SLICE = PE * SIMD * W_BITS, // bits of a weight memory, see rom
   parameter int LEVELS_BLOCK  = 0,      // levels alike
@@ -71,6 +77,11 @@ module matvec #(
            SIMD, MW, PE, MH, GROUPS);
   end
 
+  if (UNROLLED != 0 && (SIMD != MW || PE != MH)) begin : gen_check_unrolled
+    $error("matvec: UNROLLED=1 takes SIMD=MW and PE=MH, not %0d of %0d and %0d of %0d (%m)", SIMD,
+           MW, PE, MH);
+  end
+
   localparam int SF      = MW / SIMD;
   localparam int NF      = MH / GROUPS / PE;
   localparam int SF_W    = SF > 1 ? $clog2(SF) : 1;
@@ -80,7 +91,7 @@ module matvec #(
   localparam int WORDS   = SF * FOLDS;
   localparam int WORD_W  = WORDS > 1 ? $clog2(WORDS) : 1;
   localparam int BEAT_W  = SIMD * X_BITS;
-  localparam int WEIGHTS = PE * SIMD * W_BITS;
+  localparam int WORD_BITS = PE * SIMD * W_BITS;
 
   // Operation counter: synapse fold sf, neuron fold nf of the group, fold of all, weight word.
   logic [SF_W-1:0]   sf;
@@ -143,7 +154,18 @@ module matvec #(
   localparam int WEIGHTS_AT = BEAT_AT + 1;
   localparam int SUM_AT     = WEIGHTS_AT + DOT_CYCLES;
 
-  logic [WEIGHTS-1:0] read, weights;
+  logic [WORD_BITS-1:0] weights;
+  if (UNROLLED != 0) begin : gen_constants
+    assign weights = WEIGHTS;
+  end else begin : gen_memory
+    logic [WORD_BITS-1:0] read;
+    rom #(
+      .WIDTH(WORD_BITS), .WORDS(WORDS), .SLICE(WEIGHTS_SLICE), .IS_BLOCK(WEIGHTS_BLOCK),
+      .FILE(WEIGHTS_FILE)
+    ) memory (.clk, .at(word), .y(read));
+    delay #(.WIDTH(WORD_BITS), .CYCLES(WEIGHTS_AT - 2)) words (.clk, .x(read), .y(weights));
+  end
+
   logic [SUM_AT:1]    valid, last;
   logic               is_sum, ends_sum, done;
 
@@ -161,17 +183,12 @@ module matvec #(
     end
   end
 
-  rom #(
-    .WIDTH(WEIGHTS), .WORDS(WORDS), .SLICE(WEIGHTS_SLICE), .IS_BLOCK(WEIGHTS_BLOCK),
-    .FILE(WEIGHTS_FILE)
-  ) memory (.clk, .at(word), .y(read));
-  delay #(.WIDTH(WEIGHTS), .CYCLES(WEIGHTS_AT - 2)) words (.clk, .x(read), .y(weights));
-
   logic [PE*SUM_BITS-1:0] sums;
   logic [PE-1:0]          plus;
   dot #(
     .KERNEL(KERNEL), .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
-    .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES)
+    .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH),
+    .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES), .UNROLLED(UNROLLED), .WEIGHTS(WEIGHTS)
   ) products (.clk, .x(beat), .w(weights), .y(sums), .plus);
 
   // The accumulator starts from 0 because the end of the sum before cleared it.

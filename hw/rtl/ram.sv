@@ -5,7 +5,7 @@
 //   read_data(t + 1) = memory[read_at](t)
 //
 // Encoding   none, WIDTH opaque bits
-// Reference  none; the memory of line_buffer and fifo
+// Reference  none; the memory of line_buffer and stream_fifo
 // Latency    1 cycle from address to data; a word written in cycle t is read from t + 1 on
 // II         1 cycle
 // Stall      none; while read_enable is low, read_data holds

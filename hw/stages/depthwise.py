@@ -110,14 +110,14 @@ class Depthwise(Layer):
             consumes={"s_axis": table(operations, slice(None))},
             produces={"m_axis": table(operations, slice(-self.neuron_folds, None))},
         )
-        pipe = Pipe(latency=self.latency(1), capacity=self._capacity)
+        pipe = Pipe(latency=self.latency, capacity=self._capacity)
         return Schedule(threads=(thread,), pipes={"m_axis": pipe})
 
     @property
     def _capacity(self) -> int:
         """Beats of the output buffer that keep the rate: as many as may be on their way."""
         window = self.taps * self.neuron_folds
-        images, rest = divmod(self.latency(1) + 1, window)
+        images, rest = divmod(self.latency + 1, window)
         return images * self.neuron_folds + min(rest, self.neuron_folds)
 
     @classmethod
@@ -147,11 +147,10 @@ class Depthwise(Layer):
     def stimulus(self, images: int, rng: np.random.Generator) -> tuple[IntArray, ...]:
         """Every second image drives all channels to their greatest or least accumulators."""
         (x,) = super().stimulus(images, rng)
-        low, high = self.input_dtype.min, self.input_dtype.max
-        first = self.weights[:: self.multiplier]
-        greatest = np.where(first.T > 0, high, low).reshape(-1)
+        first = self.weights[:: self.multiplier].T
+        least, greatest = self.arithmetic.extremes(self.input_dtype, first)
         for image in range(0, images, 2):
-            x[image] = greatest if image % 4 else low + high - greatest
+            x[image] = (greatest if image % 4 else least).reshape(-1)
         return (x,)
 
     def locate(self, parameter: str, word: int, bit: int) -> str:
@@ -168,7 +167,7 @@ class Depthwise(Layer):
         total = cost.counter(self.taps) + cost.counter(folds)
         if folds.bit_count() > 1:
             total += cost.counter(words)
-        cycles = 2 + self.arithmetic.cycles(1)
+        cycles = 2 + self.dot_cycles
         address = (folds - 1).bit_length()
         total += cost.register(self.input_types[0].width_bits + 2 * cycles + cycles * address)
         total += Cost(lut=6, ff=cycles + 1)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import cost
 from ..cost import Cost
@@ -18,7 +19,7 @@ from ..graph import Stage
 from ..module import MemoryImage
 from ..packing import pack_words
 from .checks import check_ends
-from .kernels import DOT_SOURCES, KERNELS, Kernel
+from .kernels import DOT_SOURCES, KERNELS, Kernel, WeightCode
 from .thresholds import Thresholds
 
 # Modules of every layer besides its own.
@@ -65,7 +66,7 @@ class Layer(Stage):
         if self.kernel not in KERNELS:
             raise GraphError(f"{self.name}: kernel {self.kernel!r} is none of {sorted(KERNELS)}")
         self.arithmetic.check_input(self.input_dtype)
-        self.weight_dtype  # noqa: B018 (checks the weights)
+        self.weight_code  # noqa: B018 (checks the weights)
         self._check_folds()
 
     def _check_folds(self) -> None:
@@ -100,6 +101,16 @@ class Layer(Stage):
         return self.neurons // self.lanes
 
     @property
+    def products(self) -> int:
+        """Products of a neuron in a cycle."""
+        return 1
+
+    @property
+    def is_unrolled(self) -> bool:
+        """Whether all weights are in use in every cycle: constants, in no memory."""
+        return False
+
+    @property
     def borders(self) -> int:
         """Classes of positions with thresholds of their own."""
         return 1
@@ -110,16 +121,16 @@ class Layer(Stage):
         return KERNELS[self.kernel]
 
     @cached_property
-    def weight_dtype(self) -> DataType:
-        """Encoding of a stored weight; raises where the kernel does not take the weights."""
-        return self.arithmetic.weight_dtype(self.weights)
+    def weight_code(self) -> WeightCode:
+        """How a weight is stored; raises where the kernel does not take the weights."""
+        return self.arithmetic.code(self.weights)
 
     @cached_property
     def weight_bits(self) -> int:
         """Bits of a stored weight that differ from its others in some weight: 1 for 0 and 1."""
-        codes = self.weight_dtype.to_codes(np.unique(self.weights))
+        codes = self.arithmetic.to_codes(np.unique(self.weights), self.weight_code)
         columns = {
-            tuple(codes >> np.uint64(bit) & np.uint64(1)) for bit in range(self.weight_dtype.bits)
+            tuple(codes >> np.uint64(bit) & np.uint64(1)) for bit in range(self.weight_code.bits)
         }
         return sum(len(set(column)) > 1 for column in columns)
 
@@ -158,15 +169,21 @@ class Layer(Stage):
 
     def sum_dtype(self, simd: int) -> DataType:
         """Return the datatype of the sum of ``simd`` products, at most as wide as accumulators."""
-        dtype = self.arithmetic.sum_dtype(self.input_dtype, self.weight_dtype, simd)
+        dtype = self.arithmetic.sum_dtype(self.input_dtype, self.weight_code, simd)
         return DataType(dtype.encoding, min(dtype.bits, self.accumulator_dtype.bits))
 
-    def latency(self, simd: int) -> int:
-        """Return the cycles from the operation that ends a sum to its beat.
+    @property
+    def dot_cycles(self) -> int:
+        """Cycles from the weights to the sum of products."""
+        return self.arithmetic.cycles(self.weight_code, self.products)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the operation that ends a sum to its beat.
 
         Weight memory, its output register, the sums of products, accumulator, output buffer.
         """
-        return 4 + self.arithmetic.cycles(simd)
+        return 4 + self.dot_cycles
 
     def parameters(self, words: int, simd: int) -> dict[str, int | str]:
         """Return the parameters of weights, kernel, accumulators and thresholds.
@@ -175,7 +192,7 @@ class Layer(Stage):
             words: Of the weight memory.
             simd: Synapses of a neuron in a word.
         """
-        width = self.lanes * simd * self.weight_dtype.bits
+        width = self.lanes * simd * self.weight_code.bits
         sums = self.sum_dtype(simd)
         parameters: dict[str, int | str] = {
             "KERNEL": self.kernel,
@@ -183,12 +200,15 @@ class Layer(Stage):
             "X_BITS": self.input_dtype.bits,
             "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
             "X_BIPOLAR": int(self.input_dtype.encoding is Encoding.BIPOLAR),
-            "W_BITS": self.weight_dtype.bits,
+            "W_BITS": self.weight_code.bits,
+            "W_FORM": self.weight_code.form,
+            "W_LOW": self.weight_code.low,
+            "W_HIGH": self.weight_code.high,
             "SUM_BITS": sums.bits,
             "SUM_SIGNED": int(sums.encoding is Encoding.SIGNED),
             "WEIGHTS_BLOCK": int(cost.is_block_rom(words, width)),
             "WEIGHTS_SLICE": cost.rom_slice(words, width),
-            "DOT_CYCLES": self.arithmetic.cycles(simd),
+            "DOT_CYCLES": self.dot_cycles,
             "ACC_BITS": self.accumulator_dtype.bits,
             "ACC_SIGNED": int(self.accumulator_dtype.encoding is Encoding.SIGNED),
             "OUT_BITS": self.output_dtype.bits,
@@ -197,6 +217,10 @@ class Layer(Stage):
             parameters |= self.thresholds.parameters(*self.accumulator_range, self.lanes)
         return parameters
 
+    def weight_codes(self, words: IntArray) -> NDArray[np.uint64]:
+        """Return the bit patterns of weights, same shape."""
+        return self.arithmetic.to_codes(words, self.weight_code)
+
     def weight_memory(self, words: IntArray, simd: int) -> MemoryImage:
         """Return the weight memory.
 
@@ -204,9 +228,9 @@ class Layer(Stage):
             words: Weights in the order of the memory, shape ``(words, lanes * simd)``.
             simd: Synapses of a neuron in a word.
         """
-        lanes = words.reshape(len(words), -1, simd)
-        codes = self.arithmetic.to_codes(lanes, self.weight_dtype).reshape(words.shape)
-        bits = self.weight_dtype.bits
+        codes = self.weight_codes(words)
+        codes = self.arithmetic.to_memory(codes.reshape(len(words), -1, simd)).reshape(words.shape)
+        bits = self.weight_code.bits
         width = words.shape[1] * bits
         return MemoryImage(
             words=pack_words(codes.astype(np.int64), unsigned(bits)),
@@ -222,7 +246,7 @@ class Layer(Stage):
 
     def locate_weight(self, bit: int, simd: int) -> tuple[int, int]:
         """Return lane of the neurons and lane of the synapses that a bit of a weight word is of."""
-        return divmod(bit // self.weight_dtype.bits, simd)
+        return divmod(bit // self.weight_code.bits, simd)
 
     def locate_level(self, word: int, bit: int) -> str:
         """Return what a bit of LEVELS_FILE stands for."""
@@ -237,14 +261,15 @@ class Layer(Stage):
             simd: Products of each sum.
             dots: Vectors that are multiplied side by side, each with as many of the neurons.
         """
-        width = self.lanes * simd * self.weight_dtype.bits
+        width = self.lanes * simd * self.weight_code.bits
         stored = self.lanes * simd * self.weight_bits
         if cost.is_block_rom(words, width):
             total = cost.memory(words, width) + cost.register(stored)
         else:
             total = cost.rom(words, stored) + cost.register(cost.distinct_bits(words, stored))
-        kernel = self.arithmetic.cost(self.input_dtype, self.weight_dtype, simd, self.lanes // dots)
-        if simd == 1 and self.weight_bits < self.weight_dtype.bits:
+        of = self.arithmetic.unrolled_cost if self.is_unrolled else self.arithmetic.cost
+        kernel = of(self.input_dtype, self.weight_code, simd, self.lanes // dots)
+        if simd == 1 and self.weight_bits < self.weight_code.bits:
             # A product by 0 or 1 is a register that 0 resets, and leaves no 1 to add.
             kernel = Cost(ff=kernel.ff - self.lanes // dots)
         return total + kernel.times(dots)

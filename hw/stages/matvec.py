@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import IntArray, smallest_for
+from ..dtypes import IntArray, smallest_for, unsigned
 from ..errors import GraphError
 from ..graph import StreamType
 from ..module import MemoryImage, Module
@@ -87,6 +87,11 @@ class MatVec(Layer):
         return self.synapses // self.simd
 
     @property
+    def is_unrolled(self) -> bool:
+        """Whether all weights are in use in every cycle: constants, in no memory."""
+        return self.simd == self.synapses and self.pe == self.neurons
+
+    @property
     def fold_sizes(self) -> Mapping[str, int]:
         """Neurons of a group and synapses."""
         return {"pe": self.neurons // self.groups, "simd": self.synapses}
@@ -132,8 +137,21 @@ class MatVec(Layer):
         return 2 << (self.synapse_folds - 1).bit_length()
 
     @property
-    def _latency(self) -> int:
-        return self.latency(self.simd) + self.is_vector_block
+    def products(self) -> int:
+        """Products of a neuron in a cycle."""
+        return self.simd
+
+    @property
+    def dot_cycles(self) -> int:
+        """Cycles from the weights to the sum of products."""
+        if self.is_unrolled:
+            return self.arithmetic.unrolled_cycles(self.weight_code)
+        return super().dot_cycles
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the operation that ends a sum to its beat; one more for vectors in blocks."""
+        return super().latency + self.is_vector_block
 
     def schedule(self) -> Schedule:
         """An operation for each neuron and synapse fold of a group, each fold yields a beat.
@@ -145,7 +163,7 @@ class MatVec(Layer):
         folds, words = self.neuron_folds // self.groups, self.synapse_folds
         yields = {"m_axis": table(folds * words, slice(words - 1, None, words))}
         reading = {"s_axis": table(words, slice(None))}
-        pipes = {"m_axis": Pipe(latency=self._latency, capacity=self._capacity)}
+        pipes = {"m_axis": Pipe(latency=self.latency, capacity=self._capacity)}
         if folds == 1:
             return Schedule(threads=(Thread(consumes=reading, produces=yields),), pipes=pipes)
         needs = np.full(folds * words, words, np.int32)
@@ -171,13 +189,17 @@ class MatVec(Layer):
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> MatVec:
-        """Up to 5 x 9 folds, any kernel, groups, thresholds and borders or none, simd up to 40."""
+        """Any kernel, see :meth:`random_with`."""
+        return cls.random_with(str(rng.choice(sorted(KERNELS))), name, rng)
+
+    @classmethod
+    def random_with(cls, kernel: str, name: str, rng: np.random.Generator) -> MatVec:
+        """Return up to 5 x 9 folds, groups, thresholds and borders or none; simd up to 40."""
         simd = int(rng.integers(1, 10) if rng.random() < 3 / 4 else rng.integers(10, 41))
-        pe = int(rng.integers(1, 5))
+        pe = int(rng.integers(1, 4))
         groups = int(rng.choice([1, 1, 2, 3]))
         folds = int(rng.integers(1, 7 if groups == 1 else 4))
         shape = (groups * pe * folds, simd * int(rng.integers(1, 6)))
-        kernel = str(rng.choice(sorted(KERNELS)))
         input_dtype, weights = KERNELS[kernel].random(shape, rng)
         stage = cls(
             name=name,
@@ -206,17 +228,16 @@ class MatVec(Layer):
     def stimulus(self, images: int, rng: np.random.Generator) -> tuple[IntArray, ...]:
         """Every second image drives one neuron to its greatest or least accumulator."""
         (x,) = super().stimulus(images, rng)
-        low, high = self.input_dtype.min, self.input_dtype.max
         for image in range(0, images, 2):
             row = self.weights[rng.integers(0, self.neurons)]
-            greatest = np.tile(np.where(row > 0, high, low), self.groups)
-            x[image] = greatest if image % 4 else low + high - greatest
+            least, greatest = self.arithmetic.extremes(self.input_dtype, row)
+            x[image] = np.tile(greatest if image % 4 else least, self.groups)
         return (x,)
 
     @property
     def _capacity(self) -> int:
         """Beats of the output buffer that keep the rate of one beat per neuron fold."""
-        return math.ceil((self._latency + 1) / self.synapse_folds)
+        return math.ceil((self.latency + 1) / self.synapse_folds)
 
     def locate(self, parameter: str, word: int, bit: int) -> str:
         """Return the neuron and synapse of a bit of WEIGHTS_FILE, or the level of LEVELS_FILE."""
@@ -247,7 +268,7 @@ class MatVec(Layer):
         """Counters of folds and words, valid and last bits, addresses of levels."""
         folds = self.neuron_folds // self.groups
         total = cost.counter(self.synapse_folds) + cost.counter(folds)
-        cycles = 2 + self.arithmetic.cycles(self.simd)
+        cycles = 2 + self.dot_cycles
         if self.synapse_folds > 1:
             total += cost.register(cycles)
         is_power = self.synapse_folds.bit_count() == 1
@@ -279,7 +300,7 @@ class MatVec(Layer):
         """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
         blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
         words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
-        memories = {"WEIGHTS_FILE": self.weight_memory(words, self.simd), **self.level_memory()}
+        memories = self.level_memory()
         parameters: dict[str, int | str] = {
             "MW": self.synapses,
             "MH": self.neurons,
@@ -289,6 +310,15 @@ class MatVec(Layer):
             "VECTOR_BLOCK": int(self.is_vector_block),
             **self.parameters(len(words), self.simd),
         }
+        if self.is_unrolled:
+            bits = self.weight_code.bits
+            constants = pack_words(self.weight_codes(words).astype(np.int64), unsigned(bits))
+            parameters |= {
+                "UNROLLED": 1,
+                "WEIGHTS": int.from_bytes(constants.tobytes(), "little"),
+            }
+        else:
+            memories = {"WEIGHTS_FILE": self.weight_memory(words, self.simd), **memories}
         if self.border is not None:
             rows, columns = self.border.map.shape
             parameters |= {"BORDERS": self.borders, "OUT_HEIGHT": rows, "OUT_WIDTH": columns}

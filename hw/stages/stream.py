@@ -95,9 +95,9 @@ class Fifo(Stage):
         return total + cost.credit_buffer(4, width) + Cost(lut=2)
 
     def module(self) -> Module:
-        """``fifo.sv``."""
+        """``stream_fifo.sv``."""
         return Module(
-            name="fifo",
+            name="stream_fifo",
             parameters={
                 "WIDTH": self.type.width_bits,
                 "DEPTH": self.depth,

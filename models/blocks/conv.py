@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from ..grid import Grid
-from ..precision import activation, conv2d
+from ..precision import activation, conv2d, normalization
 
 PoolAt = Literal["activation", "accumulator"]
 
@@ -59,7 +59,7 @@ class ConvBlock(nn.Sequential):
             clip=clip,
             inputs=inputs,
         )
-        norm = nn.BatchNorm2d(out_channels, momentum=bn_momentum)
+        norm = normalization(nn.BatchNorm2d(out_channels, momentum=bn_momentum), weight=weight)
         pools = [] if pool is None else [pool]
         if pool_at == "accumulator":
             layers = [conv, *pools, norm, activation(act, clip=clip)]

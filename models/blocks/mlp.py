@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..grid import Grid
-from ..precision import activation, linear
+from ..precision import activation, linear, normalization
 
 
 class LinearBlock(nn.Sequential):
@@ -36,6 +36,6 @@ class LinearBlock(nn.Sequential):
     ) -> None:
         super().__init__(
             linear(in_features, out_features, weight=weight, clip=clip, inputs=inputs),
-            nn.BatchNorm1d(out_features, momentum=bn_momentum),
+            normalization(nn.BatchNorm1d(out_features, momentum=bn_momentum), weight=weight),
             activation(act, clip=clip),
         )

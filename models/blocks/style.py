@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..grid import Grid
-from ..precision import act_grid, activation, conv2d
+from ..precision import act_grid, activation, conv2d, normalization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,4 +105,5 @@ class Style:
             stride=stride,
             groups=groups,
         )
-        return [conv, nn.BatchNorm2d(out_channels, momentum=self.bn_momentum)]
+        norm = nn.BatchNorm2d(out_channels, momentum=self.bn_momentum)
+        return [conv, normalization(norm, weight=self.weight)]

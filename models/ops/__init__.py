@@ -8,14 +8,17 @@ any ONNX runtime executes it. ``docs/ops.md`` describes the operators.
 from __future__ import annotations
 
 from .definition import DOMAIN, OPSET, VERSION, Definition, add_definitions, without_own_ops
-from .node import emit
+from .node import Attributes, emit
+from .quantizers import QONNX
 from .registry import DEFINITIONS
 
 __all__ = [
     "DEFINITIONS",
     "DOMAIN",
     "OPSET",
+    "QONNX",
     "VERSION",
+    "Attributes",
     "Definition",
     "add_definitions",
     "emit",

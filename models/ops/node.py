@@ -9,14 +9,22 @@ import torch
 from torch import Tensor
 
 from .definition import DOMAIN, VERSION
+from .quantizers import QONNX, QONNX_VERSION
 
 Attributes = Mapping[str, int | float | str | Sequence[int]]
 
+_VERSIONS = {DOMAIN: VERSION, QONNX: QONNX_VERSION}
+
 
 def emit(
-    op: str, inputs: tuple[Tensor, ...], attributes: Attributes, *, like: Callable[..., Tensor]
+    op: str,
+    inputs: tuple[Tensor, ...],
+    attributes: Attributes,
+    *,
+    like: Callable[..., Tensor],
+    domain: str = DOMAIN,
 ) -> Tensor:
-    """Return the result of a node of the domain ``popshift.ops``, during an export.
+    """Return the result of a node of our own domain, or of another, during an export.
 
     A layer calls it where ``torch.onnx.is_in_onnx_export()``; the values do not matter then.
 
@@ -25,19 +33,20 @@ def emit(
         inputs: Its inputs, in order.
         attributes: Its attributes.
         like: Operator of torch whose result for ``inputs`` has the same shape.
+        domain: ``popshift.ops``, or the domain of QONNX' operators.
     """
     result = like(*inputs)
     shape = tuple(int(size) for size in result.shape)
     if torch.jit.is_tracing():  # type: ignore[attr-defined]
-        traced: Tensor = _TracedNode.apply(op, attributes, shape, *inputs)
+        traced: Tensor = _TracedNode.apply(f"{domain}::{op}", attributes, shape, *inputs)
         return traced
     exported: Tensor = torch.onnx.ops.symbolic(
-        f"{DOMAIN}::{op}",
+        f"{domain}::{op}",
         inputs,
         dict(attributes),
         dtype=result.dtype,
         shape=shape,
-        version=VERSION,
+        version=_VERSIONS[domain],
     )
     return exported
 
@@ -58,7 +67,7 @@ class _TracedNode(torch.autograd.Function):
     ) -> Any:
         """Return the node of the graph ``g``, with its shape."""
         typed = {f"{name}_{_letter(value)}": value for name, value in attributes.items()}
-        node = g.op(f"{DOMAIN}::{op}", *inputs, **typed)
+        node = g.op(op, *inputs, **typed)
         node.setType(inputs[0].type().with_sizes(list(shape)))
         return node
 

@@ -9,7 +9,8 @@ import onnx
 
 from .definition import Definition
 
-_QONNX = "qonnx.custom_op.general"
+QONNX = "qonnx.custom_op.general"
+QONNX_VERSION = 2
 _ROUNDINGS: Mapping[str, str] = MappingProxyType(
     {"ROUND": "Round", "HALF_EVEN": "Round", "FLOOR": "Floor", "CEIL": "Ceil"}
 )
@@ -65,7 +66,7 @@ def _rounding_imports(nodes: Sequence[onnx.NodeProto]) -> Mapping[str, int]:
 
 
 QUANT = Definition(
-    domain=_QONNX,
+    domain=QONNX,
     op="Quant",
     signature="<signed, narrow, rounding_mode> (X, scale, zero_point, bit_width) => (Y)",
     body=lambda nodes: (
@@ -97,7 +98,7 @@ QUANT = Definition(
 )
 
 BIPOLAR_QUANT = Definition(
-    domain=_QONNX,
+    domain=QONNX,
     op="BipolarQuant",
     signature="(X, scale) => (Y)",
     body=lambda nodes: (
@@ -111,3 +112,23 @@ BIPOLAR_QUANT = Definition(
     """
     ),
 )
+
+MULTI_THRESHOLD = Definition(
+    domain=QONNX,
+    op="MultiThreshold",
+    signature="<out_dtype, out_scale, out_bias> (X, thresholds) => (Y)",
+    body=lambda nodes: (
+        """
+        last = Constant <value_ints = [-1]> ()
+        scale = Constant <value_float: float = @out_scale> ()
+        bias = Constant <value_float: float = @out_bias> ()
+        columns = Unsqueeze (X, last)
+        is_reached = GreaterOrEqual (columns, thresholds)
+        steps = Cast <to = 1> (is_reached)
+        count = ReduceSum <keepdims = 0> (steps, last)
+        scaled = Mul (count, scale)
+        Y = Add (scaled, bias)
+    """
+    ),
+)
+"""With thresholds of shape ``(1, steps)``, the same for all channels, as our exports have them."""

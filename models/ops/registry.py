@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .l1 import L1_CONV, L1_MATMUL
-from .quantizers import BIPOLAR_QUANT, QUANT
+from .quantizers import BIPOLAR_QUANT, MULTI_THRESHOLD, QUANT
 
-DEFINITIONS = (QUANT, BIPOLAR_QUANT, L1_MATMUL, L1_CONV)
+DEFINITIONS = (QUANT, BIPOLAR_QUANT, MULTI_THRESHOLD, L1_MATMUL, L1_CONV)

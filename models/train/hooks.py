@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..layers import precisions_of, set_precision
 from ..quant import clip_latent_weights, latent_weights
 from .recipes import Recipe
 
@@ -21,6 +23,12 @@ class Hooks:
     - ``undecayed_parameters()``: its parameters that weight decay would pull in a wrong direction.
     - ``penalty()``, a scalar: the recipe's ``penalty`` times it is added to the loss.
     - ``scale_gradients(rate)``: called before every step with the recipe's ``layer_rate``.
+    - ``before_epoch(progress)``: called before every epoch with the share of epochs done.
+    - ``settled_after``, a share of the epochs that changes of this kind take: epochs before count
+      as the best only until then.
+
+    Nested layers are trained in all their precisions at once: the loss is the mean of the losses
+    of all of them.
 
     Args:
         net: Network that is trained.
@@ -36,10 +44,33 @@ class Hooks:
             for m in modules
             if recipe.layer_rate and hasattr(m, "scale_gradients")
         ]
+        settled_after = max(
+            (m.settled_after for m in modules if hasattr(m, "settled_after")), default=0
+        )
+        self.settled_epoch = min(1 + math.ceil(settled_after * recipe.epochs), recipe.epochs)
+        self._starters = [m.before_epoch for m in modules if hasattr(m, "before_epoch")]
         self._recipe = recipe
+        self._net = net
+        self._precisions = precisions_of(net)
 
-    def penalty(self) -> Tensor | float:
-        """Return what is added to the loss."""
+    def before_epoch(self, epoch: int) -> None:
+        """Tell the modules that epoch ``epoch``, 1 for the first, begins."""
+        for start in self._starters:
+            start((epoch - 1) / self._recipe.epochs)
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return what a step lowers; the longest precision is in use afterwards."""
+        if not self._precisions:
+            loss = self._recipe.compute_loss(self._net(images), labels)
+        else:
+            losses = []
+            for bits in self._precisions:
+                set_precision(self._net, bits)
+                losses.append(self._recipe.compute_loss(self._net(images), labels))
+            loss = torch.stack(losses).mean()
+        return loss + self._penalty()
+
+    def _penalty(self) -> Tensor | float:
         total: Tensor | float = sum(penalty() for penalty in self._penalties)
         return self._recipe.penalty * total
 

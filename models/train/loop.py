@@ -118,7 +118,8 @@ def fit(
         for epoch in range(state.epoch + 1, settings.epochs + 1):
             loss = _train_epoch(net, data.train, optimizer, hooks, settings, seed, epoch)
             record = EpochRecord(epoch=epoch, loss=loss, val_accuracy=evaluate(net, data.val))
-            state = state.after(record, net, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            state = state.after(record, net, seconds, settled=hooks.settled_epoch)
             if checkpoint is not None:
                 if state.best_epoch == epoch:
                     _write_best(checkpoint, state, config)
@@ -199,6 +200,7 @@ def _train_epoch(
 ) -> float:
     """Run one epoch and return its mean loss; all its random numbers follow from seed and epoch."""
     net.train()
+    hooks.before_epoch(epoch)
     steps = len(data) // recipe.batch_size
     total = 0.0
     with torch.random.fork_rng(devices=[]):
@@ -208,8 +210,7 @@ def _train_epoch(
             done = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(done)
-            loss = recipe.compute_loss(net(data.images[batch].float()), data.labels[batch])
-            loss = loss + hooks.penalty()
+            loss = hooks.loss(data.images[batch].float(), data.labels[batch])
             optimizer.zero_grad()
             loss.backward()
             hooks.before_step()

@@ -52,10 +52,20 @@ class TrainState:
         """Epochs done."""
         return len(self.history)
 
-    def after(self, record: EpochRecord, net: nn.Module, seconds: float) -> TrainState:
-        """Return the state after one more epoch, of which ``record`` tells."""
+    def after(
+        self, record: EpochRecord, net: nn.Module, seconds: float, *, settled: int = 1
+    ) -> TrainState:
+        """Return the state after one more epoch, of which ``record`` tells.
+
+        Args:
+            record: Figures of the epoch.
+            net: Network after it.
+            seconds: Time spent.
+            settled: The best epoch is one from this on, as soon as there is one.
+        """
         state = replace(self, history=(*self.history, record), seconds=seconds)
-        best = self.history[self.best_epoch - 1].val_accuracy if self.best_epoch else -1.0
+        counts = self.best_epoch >= min(settled, record.epoch)
+        best = self.history[self.best_epoch - 1].val_accuracy if counts else -1.0
         if record.val_accuracy < best:
             return state
         return replace(state, best_epoch=record.epoch, best_weights=copy_weights(net))

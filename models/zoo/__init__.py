@@ -12,6 +12,7 @@ convolution 3 x 3 without pooling, with one grid of integers for each sum.
 ``digits-resnet``: two basic blocks of 16 and 32 channels on the digits.
 ``ghostnet``: the published network for ImageNet, in floats; ``digits-ghost``: three of its
 bottlenecks on the digits, all in integers (Han et al., CVPR 2020, arXiv:1911.11907).
+``digits-pal``: parallel groups of two bits on the digits (PalQuant, arXiv:2208.01944).
 
 ``weight`` and ``act`` choose the precisions: W1A1 is the default; ``act="int2"`` makes W1A2 and
 ``weight="int2"`` W2, with levels {-1, 0, +1} as Brevitas' networks of these names have.
@@ -29,6 +30,7 @@ import torch
 from .convnet import ConvNet, ConvNetConfig
 from .ghostnet import GhostNet, GhostNetConfig
 from .mlp import Mlp, MlpConfig
+from .palnet import PalNet, PalNetConfig
 from .resnet import ResNet, ResNetConfig
 
 __all__ = [
@@ -39,14 +41,17 @@ __all__ = [
     "GhostNetConfig",
     "Mlp",
     "MlpConfig",
+    "PalNet",
+    "PalNetConfig",
     "ResNet",
     "ResNetConfig",
     "create",
     "describe",
+    "widened",
 ]
 
-Config = MlpConfig | ConvNetConfig | GhostNetConfig | ResNetConfig
-Network = Mlp | ConvNet | GhostNet | ResNet
+Config = MlpConfig | ConvNetConfig | GhostNetConfig | PalNetConfig | ResNetConfig
+Network = Mlp | ConvNet | GhostNet | PalNet | ResNet
 
 
 def _finn_fc(name: str, width: int) -> MlpConfig:
@@ -108,6 +113,13 @@ NETWORKS: Mapping[str, Config] = MappingProxyType(
                 act="uint4",
                 signed_act="int8",
             ),
+            PalNetConfig(
+                name="digits-pal",
+                image=(1, 8, 8),
+                widths=(8, 16),
+                blocks=(1, 1),
+                input_dtype="UINT5",
+            ),
         )
     }
 )
@@ -149,6 +161,36 @@ def _make(config: Config) -> Network:
             return GhostNet(config)
         case ResNetConfig():
             return ResNet(config)
+        case PalNetConfig():
+            return PalNet(config)
+
+
+def widened(name: str, factor: int) -> dict[str, Any]:
+    """Return the overrides that make a network ``factor`` times as wide between input and output.
+
+    Parameters of inner layers grow by ``factor ** 2``; fewer bits at twice the width may be as good
+    as more bits and cheaper (Mishra et al., "WRPN", arXiv:1709.01134).
+
+    Args:
+        name: Name of the network.
+        factor: 1 or more.
+
+    Raises:
+        ValueError: The name is unknown, or the factor below 1.
+
+    >>> widened("digits-cnn", 2)
+    {'features': (32, 64, 'max2', 64, 128, 'max2'), 'hidden': ()}
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"zoo: no network {name!r}; known: {', '.join(NETWORKS)}")
+    if factor < 1:
+        raise ValueError(f"zoo: factor must be >= 1, got {factor}")
+    config = NETWORKS[name]
+    return {
+        field: tuple(width if isinstance(width, str) else factor * width for width in widths)
+        for field in ("features", "widths", "hidden")
+        if (widths := getattr(config, field, None)) is not None
+    }
 
 
 def describe(net: torch.nn.Module) -> dict[str, Any]:

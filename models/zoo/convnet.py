@@ -52,7 +52,8 @@ class ConvNetConfig:
         classes: Neurons of the last layer.
         kernel: Height and width of the windows of all convolutions.
         padding: Rows and columns on every side of all convolutions.
-        pad_value: Value of the padding; integer images are padded with 0.
+        pad_value: Value of the padding; integer images, and activations that are never negative,
+            are padded with 0.
         pool_at: Whether a pooling takes the ``activation`` or the ``accumulator``.
         input_dtype: QONNX name of the input's datatype; BIPOLAR puts a sign in front.
         weight: Precision of the weights.
@@ -161,14 +162,16 @@ class ConvNet(nn.Module):
         blocks: list[nn.Module] = []
         fan_in = config.image[0]
         layers = config.convolutions()
+        is_signed = hidden is None or hidden.low < 0
         for index, layer in enumerate(layers):
+            takes_pad_value = is_signed if index else is_bipolar
             blocks.append(
                 ConvBlock(
                     fan_in,
                     layer.channels,
                     config.kernel,
                     padding=config.padding,
-                    pad_value=config.pad_value if index or is_bipolar else 0,
+                    pad_value=config.pad_value if takes_pad_value else 0,
                     pool=layer.make_pool(),
                     pool_at=config.pool_at,
                     weight=config.weight,

@@ -72,3 +72,29 @@ def three_steps() -> tuple[FakeStep, FakeStep, FakeStep]:
         FakeStep("second", ("first.txt",), "train.epochs"),
         FakeStep("third", ("second.txt",), "hardware.fps"),
     )
+
+
+def config_in(folder: Path, seed: int = 1, epochs: int = 5, fps: float = 10.0) -> Config:
+    return Config.model_validate(
+        {
+            "name": "fake",
+            "output": str(folder),
+            "seed": seed,
+            "model": {"zoo": "mlp"},
+            "train": {"epochs": epochs},
+            "hardware": {"fps": fps},
+        }
+    )
+
+
+def ran(result) -> list[str]:
+    return [run.name for run in result.steps if run.status == "ran"]
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Everything in a folder except logs and scratch folders."""
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in {"logs", "scratch"}
+    }

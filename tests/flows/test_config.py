@@ -119,6 +119,9 @@ def test_a_folding_may_stand_in_a_file_beside_the_configuration(tmp_path):
     folding = load_config(path).hardware.folding
     assert folding is not None
     assert (folding["fc0"].pe, folding["fc0"].simd) == (4, 8)
+    (tmp_path / "fold.yaml").write_text("fc0: {pe: 4, kernel: shift}\n")
+    (entry,) = (load_config(path).hardware.folding or {}).values()
+    assert entry.model_dump(exclude_unset=True) == {"pe": 4, "kernel": "shift"}
     (tmp_path / "fold.yaml").write_text("fc0: {pe: 4, smid: 8}\n")
     wrong = "digits.yaml: hardware.folding.fc0.smid: unknown key; did you mean 'simd'?"
     assert problem(path) == wrong

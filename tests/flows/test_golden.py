@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from popshift import models
 from popshift.flows.golden import load_golden, qonnx_integers
 
 
-@pytest.fixture(scope="module", params=["adder4", "shift-ps3"])
+@pytest.fixture(scope="module", params=["adder4", "shift-ps3", "ternary"])
 def exported(request, tmp_path_factory):
     net = models.zoo.create("mlp", hidden=(6, 5), weight=request.param, act="uint4")
     images = torch.randint(0, 17, (5, 64), generator=torch.Generator().manual_seed(0))
@@ -33,3 +35,12 @@ def test_other_integers_are_seen(exported):
     golden.tensors[name][1, 3] += 1
     differs = qonnx_integers(exported.model, golden)[name] != golden.tensors[name]
     assert np.argwhere(differs).tolist() == [[1, 3]]
+
+
+@pytest.mark.parametrize("factor", [0.7, 3.0])
+def test_what_is_no_whole_number_of_steps_is_seen(exported, factor):
+    golden = load_golden(exported.golden, images=2)
+    name = exported.tensors[1]
+    scales = {**golden.scales, name: golden.scales[name] * factor}
+    integers = qonnx_integers(exported.model, replace(golden, scales=scales))[name]
+    assert (integers == np.iinfo(np.int64).min).any()

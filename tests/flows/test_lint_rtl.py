@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from popshift.flows.lint_rtl import lint, main
+from popshift.flows.lint_rtl import libraries_of, lint, main
+
+RTL = Path(str(resources.files("popshift.hw") / "rtl"))
 
 CLEAN = "module clean (input logic a, output logic y);\n  assign y = a;\nendmodule\n"
 UNUSED = "module unused (input logic a, output logic y);\n  logic b;\n  assign b = a;\n  assign y = a;\nendmodule\n"
@@ -68,8 +70,8 @@ def test_an_empty_folder_is_an_error_and_not_a_success(tmp_path):
 
 @pytest.mark.parametrize(
     "source",
-    sorted(Path(str(resources.files("popshift.hw") / "rtl")).glob("*.sv")),
-    ids=lambda path: path.stem,
+    [path for pattern in ("*.sv", "*/*.sv") for path in sorted(RTL.glob(pattern))],
+    ids=lambda path: path.relative_to(RTL).as_posix(),
 )
 def test_every_module_of_the_package_is_clean(source):
-    assert lint(source, source.parent) == []
+    assert lint(source, *libraries_of(source)) == []

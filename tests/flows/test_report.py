@@ -15,7 +15,7 @@ from popshift.flows.report.summary import rows, summary
 from popshift.hw import storage
 from popshift.hw.dtypes import unsigned
 from popshift.hw.graph import Dataflow, StreamType
-from popshift.hw.stages import Fifo
+from popshift.hw.stages import Fifo, MatVec
 
 STAGES = [
     {
@@ -61,8 +61,17 @@ def config(tmp_path):
 def folder(tmp_path):
     """A build folder with the files that the report reads, small and made by hand."""
     kind = StreamType(dtype=unsigned(4), shape=(4,), lanes=2)
-    fifo = Fifo(name="buffer", inputs=("x",), outputs=("y",), type=kind, depth=4)
-    dataflow = Dataflow(name="fake", inputs={"x": kind}, outputs=("y",), stages=(fifo,))
+    fifo = Fifo(name="buffer", inputs=("x",), outputs=("b",), type=kind, depth=4)
+    layer = MatVec(
+        name="fc",
+        inputs=("b",),
+        outputs=("y",),
+        weights=np.eye(4, dtype=np.int64),
+        input_dtype=unsigned(4),
+        kernel="signed",
+        simd=2,
+    )
+    dataflow = Dataflow(name="fake", inputs={"x": kind}, outputs=("y",), stages=(fifo, layer))
     storage.save(dataflow, tmp_path)
     np.savez(
         tmp_path / "golden.npz",
@@ -150,6 +159,8 @@ def test_every_figure_comes_from_the_file_that_measured_it(folder, config):
     assert [resources[name] for name in ("lut", "ff", "bram", "dsp")] == [3000, 1200, 5, 0]
     cost = storage.load(folder).cost()
     assert resources["estimated"] == {"lut": cost.lut, "ff": cost.ff, "bram": cost.bram}
+    assert sum(stage["lut"] for stage in resources["stages"]) == cost.lut
+    assert [stage["kernel"] for stage in resources["stages"]] == [None, "signed"]
     bitstream = report["bitstream"]
     assert bitstream["file"] == "fake.bit"
     assert bitstream["sha256"] == hashlib.sha256((folder / "fake.bit").read_bytes()).hexdigest()
@@ -178,6 +189,20 @@ def test_accuracy_counts_every_image_at_both_ends():
 def test_a_verification_of_some_images_counts_only_those(folder, config):
     np.savez(folder / "answers.npz", prediction=[0, 1])
     assert collect(folder, config, STEPS)["model"]["accuracy_hardware"] == 1.0
+
+
+def test_a_bitstream_of_the_back_end_before_is_not_that_of_finn(folder, config):
+    found = {
+        "board": "Pynq-Z1", "part": "xc7z020clg400-1", "product": "hdl", "nodes": [{}, {}],
+        "performance": {"max_cycles": 64}, "resources": {"LUT": 12}, "proof": [], "passed": True,
+    }  # fmt: skip
+    (folder / "finn.json").write_text(json.dumps(found))
+    report = collect(folder, config.model_copy(update={"backend": "finn"}), STEPS)
+    assert (folder / "synth.json").is_file()
+    assert report["bitstream"] is None
+    assert report["resources"]["lut"] is None
+    assert report["finn"]["nodes"] == 2
+    assert dict(rows(report))["target"] == "Pynq-Z1 (xc7z020clg400-1) by FINN"
 
 
 def test_what_was_not_measured_is_null_and_shown_as_a_dash(folder, config):

@@ -11,8 +11,15 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
+from popshift.models import ops
+
 QONNX = "qonnx.custom_op.general"
-QONNX_OPS = {"BipolarQuant", "Quant", "MultiThreshold", "Trunc", "FloatQuant"}
+DOMAINS = {
+    **dict.fromkeys(
+        ("BipolarQuant", "Quant", "MultiThreshold", "Trunc", "FloatQuant", "Im2Col"), QONNX
+    ),
+    **dict.fromkeys(("L1MatMul", "L1Conv"), ops.DOMAIN),
+}
 
 
 class GraphBuilder:
@@ -38,7 +45,7 @@ class GraphBuilder:
         number = len(self.nodes)
         names = [f"{op.lower()}{number}" + ("" if i == 0 else f"_{i}") for i in range(outputs)]
         if domain is None:
-            domain = QONNX if op in QONNX_OPS else ""
+            domain = DOMAINS.get(op, "")
         self.nodes.append(
             helper.make_node(op, inputs, names, name=f"{op}_{number}", domain=domain, **attributes)
         )
@@ -123,7 +130,12 @@ class GraphBuilder:
             graph.quantization_annotation.append(annotation)
         versions = [helper.make_opsetid("", self.opset), helper.make_opsetid(QONNX, 1)]
         path = folder / "model.onnx"
-        onnx.save(helper.make_model(graph, opset_imports=versions, ir_version=9), path)
+        if any(node.domain == ops.DOMAIN for node in self.nodes):
+            versions[0] = helper.make_opsetid("", ops.OPSET)
+            versions.append(helper.make_opsetid(ops.DOMAIN, ops.VERSION))
+        model = helper.make_model(graph, opset_imports=versions, ir_version=9)
+        ops.add_definitions(model, [d for d in ops.DEFINITIONS if d.domain == ops.DOMAIN])
+        onnx.save(model, path)
         return path
 
 
@@ -135,7 +147,7 @@ def execute(path: Path, x: np.ndarray) -> dict[str, np.ndarray]:
     del proto.graph.value_info[:]
     for output in proto.graph.output:
         output.type.tensor_type.ClearField("shape")
-    model = ModelWrapper(proto).transform(InferShapes())
+    model = ops.without_own_ops(ModelWrapper(proto)).transform(InferShapes())
     return execute_onnx(model, {model.graph.input[0].name: x.astype(np.float32)}, True)
 
 

@@ -34,6 +34,8 @@ def test_accumulators_equal_a_plain_sum(seed: int) -> None:
     taps = x.reshape(*x.shape[:-1], stage.taps, stage.channels).repeat(stage.multiplier, axis=-1)
     if stage.kernel == "xnor":
         plain = (taps == stage.weights.T).sum(axis=-2)
+    elif stage.kernel == "adder":
+        plain = -np.abs(taps - stage.weights.T).sum(axis=-2)
     else:
         plain = (taps * stage.weights.T).sum(axis=-2)
     np.testing.assert_array_equal(stage.accumulators(x), plain)
@@ -59,7 +61,7 @@ def test_a_bit_of_a_memory_is_named() -> None:
     ("changes", "error", "message"),
     [
         ({"pe": 3}, FoldingError, "d: pe=3 must divide channels=4"),
-        ({"kernel": "shift"}, GraphError, "d: kernel 'shift' is none of"),
+        ({"kernel": "times"}, GraphError, "d: kernel 'times' is none of"),
         ({"input_dtype": unsigned(2)}, DatatypeError, "takes BIPOLAR inputs"),
         ({"weights": np.zeros((4, 9))}, DatatypeError, "xnor weights"),
         ({"weights": np.ones(4)}, GraphError, r"weights must be \(channels, taps\)"),

@@ -3,57 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from popshift.hw.dtypes import BIPOLAR, DataType, signed, unsigned
-from popshift.hw.errors import UnsupportedOpError
+from popshift.hw.dtypes import BIPOLAR, signed, unsigned
 from popshift.hw.frontend import load, load_with_report
-from popshift.hw.passes import logical_stages
 from popshift.hw.sim import simulate
 from popshift.hw.stages import Add, Concat, Fork, Split, Threshold
 
+from .branch_graphs import branch, kinds, normed, random_images, residual_block, shuffled, ternary
 from .qonnx_builder import GraphBuilder, assert_streams_equal
-
-
-def random_images(dtype: str, shape, rng: np.random.Generator, count=6) -> np.ndarray:
-    """Images of the least, the greatest and random integers."""
-    kind = DataType.parse(dtype)
-    images = kind.random((count, *shape), rng)
-    images[0], images[1] = kind.min, kind.max
-    return images
-
-
-def normed(graph: GraphBuilder, rng, channels: int, spread=3.0) -> GraphBuilder:
-    gamma = rng.choice([-1, 1], channels) * rng.uniform(0.3, 2, channels)
-    return graph.batch_norm(
-        gamma, rng.standard_normal(channels), rng.standard_normal(channels), [spread**2] * channels
-    )
-
-
-def ternary(rng, *shape) -> np.ndarray:
-    return rng.choice([-1, 0, 1], shape)
-
-
-def kinds(dataflow) -> list[str]:
-    return [stage.kind for stage in logical_stages(dataflow)]
-
-
-def branch(graph: GraphBuilder, at: str) -> GraphBuilder:
-    graph.at = at
-    return graph
-
-
-def residual_block(graph: GraphBuilder, rng, channels: int, scale: float) -> GraphBuilder:
-    """relu(quant(conv(quant(conv(x)))) + x), all three of the sum on one grid."""
-    shortcut = graph.at
-    normed(graph.conv(ternary(rng, channels, channels, 3, 3), pads=[1] * 4), rng, channels)
-    graph.quant(4, 0.25, signed=0)
-    normed(graph.conv(ternary(rng, channels, channels, 3, 3), pads=[1] * 4), rng, channels)
-    graph.quant(4, scale, narrow=1).then("Add", shortcut)
-    return graph.then("Relu").quant(4, scale, signed=0)
 
 
 def test_a_residual_block_is_a_fork_and_a_clamped_sum(tmp_path):
@@ -351,13 +311,6 @@ def test_a_fork_keeps_the_consumers_that_take_everything(tmp_path):
     assert_streams_equal(path, dataflow, random_images("UINT3", (6,), rng, 20))
 
 
-def shuffled(graph: GraphBuilder, groups: int, channels: int, size: int) -> GraphBuilder:
-    """Exchange groups and channels of a group, as ShuffleNet does."""
-    shape = (0, groups, channels // groups, size, size)
-    graph.then("Reshape", graph.const(shape, np.int64)).then("Transpose", perm=[0, 2, 1, 3, 4])
-    return graph.then("Reshape", graph.const((0, channels, size, size), np.int64))
-
-
 def test_a_shuffle_of_channels_becomes_one_of_weights(tmp_path):
     rng = np.random.default_rng(0)
     graph = shuffled(GraphBuilder(1, 6, 4, 4, dtype="INT3"), 2, 6, 4)
@@ -404,103 +357,3 @@ def test_bits_are_quantized_again_channel_by_channel(tmp_path):
     assert isinstance(act, Threshold)
     assert act.input_dtype == BIPOLAR
     assert_streams_equal(path, dataflow, random_images("BIPOLAR", (8,), rng, 20))
-
-
-def scales_without_grid():
-    graph = GraphBuilder(1, 4, dtype="INT4")
-    start = graph.at
-    graph.linear(np.ones((4, 4))).quant(4, 0.3)
-    left = graph.at
-    branch(graph, start).linear(np.ones((4, 4))).quant(4, 0.7)
-    return graph.then("Add", left)
-
-
-def scales_per_channel():
-    graph = GraphBuilder(1, 2, dtype="INT4")
-    start = graph.at
-    graph.linear(np.ones((2, 2))).quant(4, [[0.5, 0.25]])
-    return graph.then("Add", start)
-
-
-def float_branch():
-    graph = GraphBuilder(1, 2, dtype="INT4")
-    start = graph.at
-    return graph.linear(np.ones((2, 2))).then("Relu").then("Add", start)
-
-
-def shapes():
-    graph = GraphBuilder(1, 2, 3, 3, dtype="INT4")
-    start = graph.at
-    return graph.then("GlobalAveragePool").then("Add", start)
-
-
-def moved_operand():
-    graph = GraphBuilder(1, 4, 2, 2, dtype="INT4")
-    start = graph.at
-    return shuffled(graph, 2, 4, 2).then("Add", start)
-
-
-def joined_rows():
-    graph = GraphBuilder(1, 4, 2, 2, dtype="INT4")
-    graph.at = graph.node("Concat", graph.at, graph.at, axis=2)
-    return graph
-
-
-def joined_floats():
-    graph = GraphBuilder(1, 4, dtype="INT4")
-    start = graph.at
-    graph.linear(np.ones((4, 4))).then("Tanh")
-    graph.at = graph.node("Concat", start, graph.at, axis=1)
-    return graph
-
-
-def cropped():
-    graph = GraphBuilder(1, 4, 3, 3, dtype="INT4")
-    ends = [graph.const([n], np.int64) for n in (0, 2, 2)]
-    return graph.then("Slice", *ends).conv(np.ones((4, 4, 1, 1)))
-
-
-def chosen_by_data():
-    graph = GraphBuilder(1, 4, dtype="INT4")
-    graph.at = graph.node("Gather", graph.const(np.ones(9)), graph.at)
-    return graph
-
-
-def sum_with_a_term():
-    graph = GraphBuilder(1, 4, dtype="BIPOLAR")
-    start = graph.at
-    return graph.linear(np.ones((4, 4))).then("Add", start)
-
-
-def floats_of_two_quantizers():
-    graph = GraphBuilder(1, 4)
-    start = graph.at
-    left = graph.quant(4, 1.0).at
-    return branch(graph, start).quant(4, 0.5).then("Add", left)
-
-
-CASES = {
-    "grid": (scales_without_grid, "have scales 0.7 and 0.3, which have no common integer grid"),
-    "channels": (scales_per_channel, "varies from channel to channel, which leaves no common"),
-    "floats": (float_branch, "is no scaled integer behind node 'Relu_"),
-    "shapes": (shapes, "it adds (1, 2, 1, 1) and (1, 2, 3, 3); give both the same shape"),
-    "order": (moved_operand, "were moved differently and lie in different orders"),
-    "rows": (joined_rows, "joins axis 2 of (1, 4, 2, 2), which are not the channels of a stream"),
-    "joined floats": (joined_floats, "(Tanh); put a quantizer before the Concat"),
-    "crop": (cropped, "which are not the same channels of every pixel, each once; select channels"),
-    "index": (chosen_by_data, "input 'c0' is constant; fold it on export"),
-    "term": (sum_with_a_term, "is no scaled integer, but for a term; put a quantizer"),
-    "inputs": (floats_of_two_quantizers, "'in' feeds 2 consumers (node 'Quant_0' (Quant), node"),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_refusal_says_where_why_and_what_to_do(tmp_path, case):
-    build, message = CASES[case]
-    graph = build()
-    path = graph.linear(np.ones((2, 4))).save(tmp_path)
-    assert onnx.load(path).graph.node
-    with pytest.raises(UnsupportedOpError) as caught:
-        load(path)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)

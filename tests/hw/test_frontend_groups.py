@@ -13,8 +13,8 @@ from popshift.hw.passes import fold
 from popshift.hw.reference import compile_reference
 from popshift.hw.stages import Depthwise, MatVec, Window
 
+from .branch_graphs import normed, random_images
 from .qonnx_builder import GraphBuilder, assert_streams_equal
-from .test_frontend_branches import normed, random_images
 
 
 def grouped(rng, entry, groups, inputs, outputs, kernel, **options) -> GraphBuilder:

@@ -57,16 +57,16 @@ def weights_with_zero_point():
     return graph.then("MatMul", graph.node("Quant", raw, *fixed, signed=1, narrow=1))
 
 
-def weights_of_4_bits():
+def weights_of_17_bits():
     graph = base()
-    fixed = [graph.const(v) for v in (1.0, 0.0, 4.0)]
-    raw = graph.const(np.full((4, 3), 5.0))
+    fixed = [graph.const(v) for v in (1.0, 0.0, 17.0)]
+    raw = graph.const(np.eye(4, 3) * 40001 - 1)
     return graph.then("MatMul", graph.node("Quant", raw, *fixed, signed=1, narrow=1))
 
 
 def weights_scaled_per_input():
     graph = base()
-    scale = graph.const([[1.0], [2.0], [1.0], [1.0]])
+    scale = graph.const([[1.0], [2.0 / 3.0], [1.0], [1.0]])
     quantized = graph.node("BipolarQuant", graph.const(np.ones((4, 3))), scale)
     return graph.then("MatMul", quantized)
 
@@ -239,16 +239,20 @@ CASES = {
     "weights on the left": (data_on_the_right, "weights are on the left; multiply data (N, K)"),
     "data as weights": (data_as_weights, "its weights are not constant; multiply data (N, K)"),
     "weights off the grid": (
-        lambda: weights([[0.5, 1], [0.25, 1], [0.5, 1], [0.5, 1]]),
-        "weights 'c0' are not on a grid: output 0 holds other values than -a, 0, +a; quantize them",
+        lambda: weights([[0.5, 1], [0.3, 1], [0.5, 1], [0.5, 1]]),
+        "weights 'c0' are not on a grid: those of output 0 have 2 sizes (0.3, 0.5), which are no "
+        "small multiples of one step; quantize them",
     ),
     "nan weights": (lambda: weights(np.full((4, 3), np.nan)), "'c0' are not finite; train or"),
-    "4-bit weights": (weights_of_4_bits, "hold the integer 5; use binary or ternary weights"),
+    "17-bit weights": (weights_of_17_bits, "hold the integer 40000; use at most 16 bits for"),
     "weight zero point": (
         weights_with_zero_point,
         "zero point 1; quantize weights symmetrically",
     ),
-    "scale per input": (weights_scaled_per_input, "varies over the inputs of a neuron; use one"),
+    "scale per input": (
+        weights_scaled_per_input,
+        "those of output 0 have 2 sizes (0.666667, 1), which",
+    ),
     "wrong shape": (lambda: weights(np.ones((5, 3))), "data (1, 4) does not fit weights (5, 3)"),
     "vector weights": (lambda: weights(np.ones(4)), "it multiplies shapes (1, 4) and (4,)"),
     "images": (

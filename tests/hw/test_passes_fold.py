@@ -176,7 +176,10 @@ def test_wrong_fifos_are_named():
             {"fc9": {"pe": 1}},
             r"no stage 'fc9'; the stages are \['act0', 'fc0', 'fc1', 'argmax'\]",
         ),
-        ({"fc0": {"pes": 1}}, r"folding of fc0: unknown key 'pes'; it has \['pe', 'simd'\]"),
+        (
+            {"fc0": {"pes": 1}},
+            r"folding of fc0: unknown key 'pes'; it has \['pe', 'simd', 'kernel'\]",
+        ),
         ({"act0": {"simd": 1}}, r"folding of act0: unknown key 'simd'; it has \['pe'\]"),
         ({"fc0": {"pe": 2, "PE": 2}}, r"folding of fc0: pe is given twice"),
         ({"fc0": {"pe": 5}}, r"fc0: pe=5 must divide MH=18"),
@@ -255,7 +258,7 @@ def test_report_names_the_bottleneck_and_the_rate():
     assert report.bottleneck.stage == "fc1"
     assert report.fps == 25e6 / 180
     assert [s.stage for s in report.stages] == [s.name for s in folded.stages]
-    assert "fc1                          1     1       180" in str(report)
+    assert "fc1                     xnor         1     1       180" in str(report)
     assert str(report).count("bottleneck") == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -61,9 +62,14 @@ def test_penalties_of_all_layers_are_weighted_by_the_recipe():
     net = nn.Sequential(*(ShiftLinear(3, 3, form=SignSparseShift()) for _ in range(2)))
     total = sum(float(layer.penalty().detach()) for layer in net)
     assert total > 0
-    penalty = Hooks(net, Recipe(name="x", penalty=0.5)).penalty()
-    assert float(penalty.detach()) == pytest.approx(0.5 * total)
-    assert Hooks(net, Recipe(name="x")).penalty() == 0
+    images, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    plain = Recipe(name="x")
+    without, weighted = (
+        float(Hooks(net, recipe).loss(images, labels).detach())
+        for recipe in (plain, replace(plain, penalty=0.5))
+    )
+    assert without == float(plain.compute_loss(net(images), labels).detach())
+    assert weighted == pytest.approx(without + 0.5 * total)
 
 
 def test_gradients_are_scaled_only_where_the_recipe_has_a_rate():

@@ -9,24 +9,37 @@ import pytest
 from pylibfst import ffi, lib, string
 from pylibfst.helpers import fstReaderIterBlocks, get_scopes_signals2
 
-from popshift.flows.conformance import bench, check, random_bench
+from popshift.flows.conformance import bench, check, random_bench, random_layers
 from popshift.flows.verilate import compile_model
 from popshift.hw.dtypes import BIPOLAR
 from popshift.hw.emit import emit
 from popshift.hw.stages import STAGES, MatVec
+from popshift.hw.stages.kernels import KERNELS
 
-from .directed import directed
+from .mutants import directed
 
-# One model of many stages compiles much faster than many models: 200 of each kind in two.
+# One model of many stages compiles much faster than many models: 200 of each kind in two, and 200 of
+# each kernel of layers.
 BATCHES, STAGES_PER_BATCH = 2, 100
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(BATCHES))
-@pytest.mark.parametrize("kind", sorted(STAGES))
+@pytest.mark.parametrize("kind", sorted({*STAGES} - {"matvec"}))
 def test_rtl_equals_execute_and_clock(kind: str, seed: int, tmp_path: Path) -> None:
     stages = random_bench(kind, STAGES_PER_BATCH, seed).stages
     result = check(bench((*stages, *(directed(kind) if seed == 0 else ()))), tmp_path, seed=seed)
+    assert result.first == ()
+    assert result.mismatches == 0
+    assert result.elements > 1000 * STAGES_PER_BATCH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(BATCHES))
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_rtl_of_a_kernel_equals_execute_and_clock(kernel: str, seed: int, tmp_path: Path) -> None:
+    stages = random_layers(kernel, STAGES_PER_BATCH, seed).stages
+    result = check(bench((*stages, *(directed(kernel) if seed == 0 else ()))), tmp_path, seed=seed)
     assert result.first == ()
     assert result.mismatches == 0
     assert result.elements > 1000 * STAGES_PER_BATCH
@@ -60,7 +73,7 @@ def test_a_model_is_reused_until_its_sources_change(tmp_path: Path) -> None:
     first = compile_model(tmp_path / "rtl", dataflow, tmp_path)
     made = first.program.stat().st_mtime_ns
     assert compile_model(tmp_path / "rtl", dataflow, tmp_path).program.stat().st_mtime_ns == made
-    source = tmp_path / "rtl" / "fifo.sv"
+    source = tmp_path / "rtl" / "stream_fifo.sv"
     source.write_text(source.read_text() + "\n// changed\n")
     assert compile_model(tmp_path / "rtl", dataflow, tmp_path).program != first.program
 

@@ -26,9 +26,12 @@ def cells(**counts: int) -> Cells:
 
 
 def matvec(name: str, shape: tuple[int, int], **fields: object) -> MatVec:
+    return layer(name, BIPOLAR.random(shape, np.random.default_rng(0)), **fields)
+
+
+def layer(name: str, weights: IntArray, **fields: object) -> MatVec:
     ends = {"inputs": (f"{name}_x",), "outputs": (f"{name}_y",)}
-    rng = np.random.default_rng(0)
-    return MatVec(name=name, **ends, weights=BIPOLAR.random(shape, rng), **fields)
+    return MatVec(name=name, **ends, weights=weights, **fields)
 
 
 def representative() -> tuple[Stage, ...]:
@@ -110,6 +113,28 @@ def test_cells_of_representative_stages(tmp_path: Path) -> None:
             lut4=25, ccu2c=3, chains=1, taps=1, ff=3 * 7 + 3 * 4 + 4 + 2 + 4 + (4 + 1 + 1)
         ),
     }
+
+
+@pytest.mark.slow
+def test_kernels_take_no_dsp_block_and_about_the_estimated_luts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    signs, wide = BIPOLAR.random((8, 32), rng), {"input_dtype": unsigned(8), "simd": 8, "pe": 2}
+    narrow = wide | {"input_dtype": unsigned(2)}
+    stages = (
+        layer("signed4", rng.integers(-7, 8, (8, 32)), kernel="signed", **wide),
+        layer("odd", 2 * signs + signs[::-1], kernel="signed", **wide),
+        layer("shift7", signs << rng.integers(0, 7, (8, 32)), kernel="shift", **wide),
+        layer("shift2", rng.integers(-1, 2, (8, 32)), kernel="shift", **wide),
+        layer("planes1", signs, kernel="planes", **narrow),
+        layer("planes2", 2 * signs + signs[::-1], kernel="planes", **narrow),
+        layer("planes3", rng.integers(-3, 4, (8, 32)), kernel="planes", **narrow),
+        layer("adder", rng.integers(-100, 100, (8, 32)), kernel="adder", **wide),
+    )
+    found = measure_stages(bench(stages), tmp_path)
+    assert {name: cells.dsp for name, cells in found.items()} == {s.name: 0 for s in stages}
+    for stage in stages:
+        estimate, actual = stage.cost(), found[stage.name].cost
+        assert abs(estimate.lut - actual.lut) <= max(20, actual.lut / 5), (stage.name, actual)
 
 
 def test_nextpnr_counts_the_beginnings_and_taps_of_carry_chains_and_write_ports():
@@ -228,15 +253,15 @@ def test_a_read_only_memory_moves_to_block_ram_where_it_saves_enough():
 
 
 def test_fields_that_leave_the_weights_alone_keep_what_was_computed_from_them():
-    layer = matvec("fc", (6, 4), input_dtype=unsigned(3), kernel="signed", simd=2, pe=3)
-    wider = layer.with_(simd=4, pe=1, outputs=("z",))
+    narrow = matvec("fc", (6, 4), input_dtype=unsigned(3), kernel="signed", simd=2, pe=3)
+    wider = narrow.with_(simd=4, pe=1, outputs=("z",))
     assert (wider.simd, wider.pe, wider.outputs) == (4, 1, ("z",))
-    assert wider.weights is layer.weights
-    assert wider.__dict__["accumulator_range"] is layer.__dict__["accumulator_range"]
-    assert (layer.simd, layer.pe) == (2, 3)
-    ones = layer.with_(weights=np.ones((6, 4)))
+    assert wider.weights is narrow.weights
+    assert wider.__dict__["accumulator_range"] is narrow.__dict__["accumulator_range"]
+    assert (narrow.simd, narrow.pe) == (2, 3)
+    ones = narrow.with_(weights=np.ones((6, 4)))
     assert ones.accumulator_range == (0, 28)
     with pytest.raises(FoldingError, match="simd=3 must divide MW=4"):
-        layer.with_(simd=3)
+        narrow.with_(simd=3)
     with pytest.raises(TypeError):
-        layer.with_(lanes=3)
+        narrow.with_(lanes=3)

@@ -96,12 +96,12 @@ def edit_arrays(folder: Path, change) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_a_constant_that_changes_only_the_timing(folder: Path) -> None:
-    source = folder / "rtl" / "fifo.sv"
+    source = folder / "rtl" / "stream_fifo.sv"
     text = source.read_text()
     assert ".CAPACITY(DEPTH)" in text
     source.write_text(text.replace(".CAPACITY(DEPTH)", ".CAPACITY(1)"))
     said = failure(folder)
-    assert "rtl/fifo.sv line" in said
+    assert "rtl/stream_fifo.sv line" in said
     assert "first differing cycle: expected" in said
 
 

@@ -9,26 +9,23 @@ from popshift.hw.graph import Stage, StreamType
 from popshift.hw.stages import Border, Concat, Depthwise, Fifo, MatVec, Pool, Thresholds, Window
 
 
-def wide_pool() -> Pool:
-    """Return a pool whose partial results are in block RAM."""
-    return Pool(
-        name="wide",
-        inputs=("wide_x",),
-        outputs=("wide_y",),
-        input_dtype=signed(8),
-        height=4,
-        width=24,
-        channels=12,
-        kernel=(2, 2),
-        stride=(2, 2),
-        operation="max",
-        pe=4,
-    )
-
-
 def directed(kind: str) -> tuple[Stage, ...]:
-    """Return such stages of a kind; none for some kinds."""
+    """Return stages of a kind, or layers of a kernel."""
     ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
+    if kind == "signed":
+        rng = np.random.default_rng(0)
+        return tuple(
+            MatVec(
+                name=f"w{bits}",
+                inputs=(f"w{bits}_x",),
+                outputs=(f"w{bits}_y",),
+                weights=signed(bits).random((4, 6), rng),
+                input_dtype=unsigned(3),
+                kernel=kind,
+                simd=3,
+            )
+            for bits in (2, 4)
+        )
     if kind == "depthwise":
         weights = np.random.default_rng(0).choice([-1, 0, 1], (12, 3))
         return (
@@ -64,29 +61,36 @@ def directed(kind: str) -> tuple[Stage, ...]:
         border = Border(rows=(0, 1, 1, 2), columns=(0, 1, 2))
         weights = BIPOLAR.random((4, 12), rng)
         popcounts = rng.integers(4, 9, (16, 4 * border.classes))
-        bits = {"input_dtype": BIPOLAR, "kernel": "xnor"}
         return (
             MatVec(
                 name="a",
                 **ends,
-                **bits,
                 weights=weights,
+                input_dtype=BIPOLAR,
+                kernel="xnor",
                 thresholds=Thresholds.random(popcounts, rng),
                 border=border,
                 leading=(4, 3),
                 simd=4,
                 pe=2,
             ),
-            # Weights in two slices of block RAM, and a popcount with a register inside.
+            # Weights in two slices of block RAM.
             MatVec(
-                name="b", inputs=("b_x",), outputs=("b_y",), **bits,
-                weights=BIPOLAR.random((64, 384), rng), simd=6, pe=2,
+                name="b",
+                inputs=("b_x",),
+                outputs=("b_y",),
+                weights=BIPOLAR.random((64, 384), rng),
+                input_dtype=BIPOLAR,
+                kernel="xnor",
+                simd=6,
+                pe=2,
             ),
-            MatVec(
-                name="c", inputs=("c_x",), outputs=("c_y",), **bits,
-                weights=BIPOLAR.random((2, 80), rng), simd=80,
-            ),
-        )  # fmt: skip
+        )
+    if kind == "xnor":
+        # A popcount with two registers inside.
+        weights = BIPOLAR.random((4, 80), np.random.default_rng(0))
+        beats = {"input_dtype": BIPOLAR, "kernel": kind, "simd": 80, "pe": 2}
+        return (MatVec(name="wide", **ends, weights=weights, **beats),)
     if kind == "pool":
         cases = (
             (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),
@@ -112,3 +116,20 @@ def directed(kind: str) -> tuple[Stage, ...]:
         )
         return (*small, wide_pool())
     return ()
+
+
+def wide_pool() -> Pool:
+    """Return a pool whose partial results are in block RAM."""
+    return Pool(
+        name="wide",
+        inputs=("wide_x",),
+        outputs=("wide_y",),
+        input_dtype=signed(8),
+        height=4,
+        width=24,
+        channels=12,
+        kernel=(2, 2),
+        stride=(2, 2),
+        operation="max",
+        pe=4,
+    )

@@ -1,7 +1,4 @@
-"""Networks of few bits from trained float ones, without data or with a few images.
-
-A converted network can be used as it is ("convert only") or trained on ("convert and train").
-"""
+"""Layers of few bits in place of trained float ones, without data or with a few images."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from . import zoo
-from .layers import AdderConv2d, AdderLinear, ChannelBias, GroupedAdder, PositiveScale
-from .precision import WEIGHTS, conv2d, linear
-from .quant.adder import RangeOfInputs, quantize_filters
+from .. import zoo
+from ..layers import AdderConv2d, AdderLinear, ChannelBias, GroupedAdder, PositiveScale
+from ..precision import WEIGHTS, Surroundings, WeightPrecision
+from ..quant.adder import RangeOfInputs, quantize_filters
 
 _BATCH = 256
 
@@ -42,7 +39,9 @@ def convert_network(net: nn.Module, *, weight: str, act: str | None = None) -> n
     if not options:
         raise ValueError("convert: the network is not of the zoo; use convert_layers")
     _check_takes_float(weight)
-    changes = {"weight": weight} if act is None else {"weight": weight, "act": act}
+    changes: dict[str, Any] = {"weight": weight, "act": options["act"] if act is None else act}
+    if "pad_value" in options and options["weight"] == "float" and changes["act"] != "binary":
+        changes["pad_value"] = 0  # as float convolutions pad
     twin = zoo.create(**{**options, **changes})
     copy_weights(net, twin)
     return twin.train(net.training)
@@ -102,10 +101,10 @@ def convert_layers(net: nn.Module, weight: str, *, keep: Collection[str] = ()) -
     for name in keep:
         if name not in layers:
             raise ValueError(f"convert: keep has {name!r}; layers: {', '.join(layers)}")
-    return _replaced(
+    return replaced(
         net,
         {
-            name: _converted(name, layer, weight)
+            name: converted(name, layer, WEIGHTS[weight])
             for name, layer in layers.items()
             if name not in keep
         },
@@ -172,7 +171,7 @@ def quantize_adder(
             groups=groups if getattr(layer, "groups", 1) == 1 else 1,
         )
         quantized[name] = GroupedAdder(layer, parts, bits=bits)
-    return _replaced(net, quantized)
+    return replaced(net, quantized)
 
 
 def _check_takes_float(weight: str) -> None:
@@ -203,7 +202,7 @@ def _ranges_of_inputs(
     return ranges
 
 
-def _replaced(net: nn.Module, new: dict[str, nn.Module]) -> nn.Module:
+def replaced(net: nn.Module, new: dict[str, nn.Module]) -> nn.Module:
     """Return a copy of ``net`` with some modules replaced, in the mode of ``net``."""
     net = copy.deepcopy(net)
     if "" in new:
@@ -214,8 +213,9 @@ def _replaced(net: nn.Module, new: dict[str, nn.Module]) -> nn.Module:
     return net
 
 
-def _converted(name: str, layer: nn.Module, weight: str) -> nn.Module:
-    """Return a layer of the precision ``weight`` with the weights of ``layer``."""
+def converted(name: str, layer: nn.Module, precision: WeightPrecision) -> nn.Module:
+    """Return a layer of another precision with the weights of the float layer ``name``."""
+    options = precision.options(Surroundings(clip=1.0, inputs=None))
     new: Any
     if isinstance(layer, nn.Conv2d):
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
@@ -223,22 +223,19 @@ def _converted(name: str, layer: nn.Module, weight: str) -> nn.Module:
                 f"convert: layer {name!r} pads by {layer.padding_mode!r}, {layer.padding!r}; "
                 "use zeros and a number of rows and columns"
             )
-        sizes: Any = layer  # torch has tuples of any length
-        new = conv2d(
+        new = precision.conv2d(
             layer.in_channels,
             layer.out_channels,
-            sizes.kernel_size,
-            weight=weight,
-            clip=1.0,
-            inputs=None,
-            stride=sizes.stride,
-            padding=sizes.padding,
-            dilation=sizes.dilation,
+            layer.kernel_size,
+            **options,
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
             groups=layer.groups,
         )
     else:
         assert isinstance(layer, nn.Linear)
-        new = linear(layer.in_features, layer.out_features, weight=weight, clip=1.0, inputs=None)
+        new = precision.linear(layer.in_features, layer.out_features, **options)
     _set_weight(new, layer.weight)
     return new if layer.bias is None else nn.Sequential(new, ChannelBias(layer.bias))
 
@@ -252,6 +249,9 @@ def _set_weight(layer: Any, weight: Tensor) -> None:
         layer.weight = weight.detach().clone()
     else:
         layer.weight.copy_(weight)
+    quantizer: Any = getattr(getattr(layer, "weight_quant", None), "tensor_quant", None)
+    if hasattr(quantizer, "fit"):
+        quantizer.fit(layer.weight)
 
 
 @torch.no_grad()

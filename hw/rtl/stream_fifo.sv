@@ -12,9 +12,11 @@
 //            after its beat has left
 // Reset      rst empties it; data is not reset
 //
+// It is not called fifo because FINN's library has a module of that name; projects may hold both.
+//
 // Block RAM takes a cycle to read and needs a register to be fast: beats are read ahead into a small
 // buffer, which hides that but for the latency.
-module fifo #(
+module stream_fifo #(
   parameter int WIDTH    = 8,  // bits of a beat
   parameter int DEPTH    = 2,  // beats, >= 1
   parameter int IS_BLOCK = 0   // 1: block RAM

@@ -1,0 +1,70 @@
+"""Every family of weights: torch == QONNX == reference == both simulators == RTL, on every stream.
+
+A small network of each is trained for a moment, exported, compiled and proven by all the checks of a
+build: integers and cycles, back to back and under gaps and stalls.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from popshift.flows.bench.methods import METHODS, Measured, Method, config_of, measure
+
+CHECKS = (
+    "qonnx",
+    "parameters",
+    "reference",
+    "packed",
+    "rtl files",
+    "simulator",
+    "rtl",
+    "rtl with gaps and stalls",
+)
+MLP = {"zoo": "mlp", "hidden": [10, 12]}
+CNN = {"zoo": "digits-cnn", "features": [3, "max2", 4, "avg2"], "pool_at": "accumulator"}
+
+
+def proven(method: Method, folder: Path, **model) -> Measured:
+    """Return what was measured, after a look at what was compared."""
+    config = config_of(method, folder / "build", epochs=2, images=6, **model)
+    found = measure(config, method)
+    stages = json.loads((folder / "build" / "verify.json").read_text())["stages"]
+    assert tuple(stage["name"] for stage in stages) == CHECKS
+    assert all(stage["elements"] > 0 for stage in stages)
+    assert [line for stage in stages for line in stage["first"]] == []
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_every_method_agrees_at_all_levels(method: Method, tmp_path: Path) -> None:
+    found = proven(method, tmp_path, **MLP)
+    assert found.mismatches == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    [
+        Method("shift-ps3", recipe="shift-ps"),
+        Method("adder4", recipe="adder"),
+        Method("planes2", "planes2"),
+    ],
+    ids=lambda method: method.name,
+)
+def test_windows_and_pools_of_a_method_agree_at_all_levels(method: Method, tmp_path: Path) -> None:
+    found = proven(method, tmp_path, **CNN)
+    assert found.mismatches == 0
+
+
+@pytest.mark.slow
+def test_ghosts_of_powers_of_two_agree_at_all_levels(tmp_path: Path) -> None:
+    """Depthwise layers of shifts, joined channels, sums of branches (GhostNet)."""
+    rows = [[3, 4, 4, 0.0, 1], [3, 6, 4, 0.0, 2]]
+    ghost = {"zoo": "digits-ghost", "rows": rows, "head": 6}
+    found = proven(Method("shift-q3", recipe="shift-q"), tmp_path, **ghost)
+    assert found.mismatches == 0
+    assert len(found.kernels) > 8
