@@ -17,7 +17,7 @@ module dot_xnor #(
   parameter int SIMD     = 8,                 // lanes, >= 1
   parameter int PE       = 2,                 // neurons, >= 1
   parameter int SUM_BITS = $clog2(SIMD + 1),
-  parameter int CYCLES   = 1,                 // 1 to 3, 1 if UNROLLED
+  parameter int CYCLES   = 1,                 // 1 to 5, 1 if UNROLLED
   parameter int UNROLLED = 0,                 // 1: weights are WEIGHTS
   /* verilator lint_off UNUSEDPARAM */ // where they come in w
   parameter logic [PE*SIMD-1:0] WEIGHTS = '0

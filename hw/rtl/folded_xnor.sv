@@ -28,7 +28,7 @@ module folded_xnor #(
   parameter int SIMD     = 8,                 // lanes, >= 1
   parameter int PE       = 2,                 // neurons, >= 1
   parameter int SUM_BITS = $clog2(SIMD + 1),
-  parameter int CYCLES   = 1                  // 1 to 3
+  parameter int CYCLES   = 1                  // 1 to 5
 ) (
   input  logic                   clk,
   input  logic [SIMD-1:0]        x,
@@ -36,10 +36,14 @@ module folded_xnor #(
   output logic [PE*SUM_BITS-1:0] y
 );
 
-  if (SUM_BITS != $clog2(SIMD + 1) || CYCLES < 1 || CYCLES > 3) begin : gen_check
-    $error("folded_xnor: SIMD=%0d takes SUM_BITS=%0d, CYCLES=%0d is 1 to 3 (%m)", SIMD,
+  if (SUM_BITS != $clog2(SIMD + 1) || CYCLES < 1 || CYCLES > 5) begin : gen_check
+    $error("folded_xnor: SIMD=%0d takes SUM_BITS=%0d, CYCLES=%0d is 1 to 5 (%m)", SIMD,
            $clog2(SIMD + 1), CYCLES);
   end
+
+  // Registers in front of columns, see compressor.
+  localparam int CUTS = CYCLES == 1 ? 0 : CYCLES == 2 ? 'b100 : CYCLES == 3 ? 'b1010
+                      : CYCLES == 4 ? 'b1110 : 'b11110;
 
   localparam int NINES    = SIMD / 9;
   localparam int THREES   = (SIMD - 9 * NINES) / 3;
@@ -130,7 +134,7 @@ module folded_xnor #(
 
     compressor #(
       .ONES(ONES), .TWOS(TWOS), .FOURS(NINES), .SUM_W(SUM_BITS),
-      .CUTS(CYCLES == 1 ? 0 : CYCLES == 2 ? 'b100 : 'b1010)
+      .CUTS(CUTS)
     ) agreeing (.clk, .ones, .twos, .fours, .y(count));
 
     always_ff @(posedge clk) y[n*SUM_BITS+:SUM_BITS] <= count;

@@ -186,7 +186,12 @@ class Thresholds:
         counted = 2 * (self.steps - self.steps.bit_count())
         if self.dtype.bits == 1:
             counted = math.ceil((self.steps - 1) / 3)  # modulo 2
-        return total + (comparator.times(self.steps) + Cost(lut=counted)).times(pe)
+        lane = comparator.times(self.steps) + Cost(lut=counted)
+        if words == 1:
+            # A function of the integer, which a few LUTs may hold as a table.
+            table = cost.rom_luts(1 << smallest_for(low, high).bits, self.dtype.bits)
+            lane = Cost(lut=min(lane.lut, table))
+        return total + lane.times(pe)
 
     def _stored_bits(self, low: int, high: int, pe: int) -> int:
         """Return how many bits of a level memory differ from all others in some word."""

@@ -13,10 +13,10 @@ from ...heap import POPCOUNT_SOURCES, popcount
 from .dot_product import exact_product
 from .kernel import Computes, Kernel, WeightCode
 
-# Lanes above which a popcount has a register inside, and a second one.
-CUT_ABOVE = (8, 72)
-# In front of which columns, a bit each, for none, one and two of them; as in ``folded_xnor.sv``.
-_CUTS = (0, 0b100, 0b1010)
+# Lanes above which a popcount has one register inside, two, three, four.
+CUT_ABOVE = (6, 12, 27, 72)
+# In front of which columns they are, a bit each, for none to four; as in ``folded_xnor.sv``.
+_CUTS = (0, 0b100, 0b1010, 0b1110, 0b11110)
 
 # Neurons of ``unrolled_xnor.sv`` that share the lowest column of their sums.
 _SHARED_FROM = 8
@@ -62,7 +62,7 @@ class Xnor(Kernel):
     def cycles(self, code: WeightCode, simd: int) -> int:
         """One cycle, and one for each register between the full adders.
 
-        With at most two registers no more than seven LUTs are in a row up to 144 lanes.
+        So no more than five LUTs are in a row up to 144 lanes.
         """
         return 1 + sum(simd > lanes for lanes in CUT_ABOVE)
 
