@@ -262,6 +262,8 @@ class SynthSection(Section):
         board: Board of the bitstream, as ``popshift boards`` lists them.
         baud: Bits per second of the UART.
         seed: Seed of the placer.
+        min_fmax_mhz: Frequency that the routed design must reach, and that place and route works
+            for; None for the board's clock, which is always the least.
         also_fits: Boards that the same netlist must also fit.
         netlist_images: Images that the synthesized netlist must classify through its UART.
     """
@@ -270,6 +272,7 @@ class SynthSection(Section):
     board: Name = "ulx3s-85f"
     baud: Annotated[int, Field(ge=300, le=12_000_000)] = 1_000_000
     seed: Seed = 1
+    min_fmax_mhz: Annotated[Positive, Field(le=2000)] | None = None
     also_fits: Names = ()
     netlist_images: Count = 50
 

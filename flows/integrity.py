@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hw.emit import SOURCES_FILE, emit, image_file
+from ..hw.emit import SOURCES_FILE, emit, image_files
 from ..hw.graph import Dataflow, Stage
 from ..hw.passes import logical_stages
 from ..hw.storage import stage_arrays
@@ -54,11 +55,7 @@ def _compare_array(
 def compare_rtl_files(dataflow: Dataflow, folder: Path) -> Comparison:
     """Compare every RTL file of a build with the one that ``emit`` writes for its dataflow."""
     total = NOTHING
-    owners = {
-        image_file(stage.name, parameter): (stage, parameter)
-        for stage in dataflow.stages
-        for parameter in stage.module().memories
-    }
+    owners = {name: owner for stage in dataflow.stages for name, owner in image_owners(stage)}
     with tempfile.TemporaryDirectory(prefix="popshift-") as scratch:
         files = emit(dataflow, Path(scratch))
         for name in (*files.sources, *files.images, SOURCES_FILE):
@@ -69,8 +66,15 @@ def compare_rtl_files(dataflow: Dataflow, folder: Path) -> Comparison:
     return total
 
 
+def image_owners(stage: Stage) -> Iterator[tuple[str, tuple[Stage, str, int]]]:
+    """Yield the memory image files of a stage, each with its owner, see :func:`compare_lines`."""
+    for parameter, image in stage.module().memories.items():
+        for index, name in enumerate(image_files(stage.name, parameter, len(image.slices()))):
+            yield name, (stage, parameter, index * (image.slice_bits or 0))
+
+
 def compare_lines(
-    file: str, want: list[str], have: list[str], owner: tuple[Stage, str] | None
+    file: str, want: list[str], have: list[str], owner: tuple[Stage, str, int] | None
 ) -> Comparison:
     """Compare the lines of a file.
 
@@ -78,7 +82,8 @@ def compare_lines(
         file: Its name in messages.
         want: Lines that it should have.
         have: Lines that it has.
-        owner: Stage and parameter of a memory image, which say what a differing bit stands for.
+        owner: Stage and parameter of a memory image, which say what a differing bit stands for, and
+            the bit of a word that the file begins with.
     """
     wrong = [i for i, (a, b) in enumerate(zip(want, have, strict=False)) if a != b]
     mismatches = len(wrong) + abs(len(want) - len(have))
@@ -90,17 +95,28 @@ def compare_lines(
         at = wrong[0]
         place = f"{file} line {at + 1}"
         if owner is not None:
-            stage, parameter = owner
-            place += f": layer {stage.name}, {_place(stage, parameter, at, want[at], have[at])}"
+            stage, parameter, start = owner
+            place += (
+                f": layer {stage.name}, {_place(stage, parameter, start, at, want[at], have[at])}"
+            )
         line = f"{place}: expected {want[at].strip()!r}, got {have[at].strip()!r}"
     return Comparison(elements=len(want), mismatches=mismatches, first=(line,))
 
 
-def _place(stage: Stage, parameter: str, word: int, want: str, have: str) -> str:
-    """Return what the lowest differing bit of a memory word stands for."""
+def _place(stage: Stage, parameter: str, start: int, word: int, want: str, have: str) -> str:
+    """Return what the lowest differing bit of a memory word stands for.
+
+    Args:
+        stage: Owner of the memory.
+        parameter: Which memory of the stage.
+        start: Bit of the word that the slice in the file begins with.
+        word: Which word.
+        want: Its expected digits.
+        have: Its digits.
+    """
     try:
         difference = int(want, 16) ^ int(have, 16)
     except ValueError:
         return f"word {word} is no hexadecimal number"
-    bit = (difference & -difference).bit_length() - 1
+    bit = start + (difference & -difference).bit_length() - 1
     return stage.locate(parameter, word, bit)

@@ -64,9 +64,12 @@ def emit(
     images: list[str] = []
     for stage_name, module in modules.items():
         for parameter, image in module.memories.items():
-            file = image_file(stage_name, parameter)
-            (folder / file).write_text(hex_lines(image.words))
-            images.append(file)
+            parts = image.slices()
+            for name, words in zip(
+                image_files(stage_name, parameter, len(parts)), parts, strict=True
+            ):
+                (folder / name).write_text(hex_lines(words))
+                images.append(name)
     sources = [f"{name}.sv" for name in sorted(needed)]
     for source in sources:
         shutil.copyfile(source_file(source, family, rtl_folder), folder / source)
@@ -164,7 +167,7 @@ _SIGNALS = ("tdata", "tvalid", "tready")
 def _instance(stage: Stage) -> str:
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
-    values |= {name: image_file(stage.name, name) for name in module.memories}
+    values |= {name: image_name(stage.name, name) for name in module.memories}
     inputs, outputs = (
         [{signal: f"{stream}_{signal}" for signal in _SIGNALS} for stream in streams]
         for streams in (stage.inputs, stage.outputs)
@@ -212,6 +215,14 @@ def _literal(value: int | str) -> str:
     return str(value) if -(1 << 31) <= value < 1 << 31 else f"{value.bit_length()}'h{value:x}"
 
 
-def image_file(stage: str, parameter: str) -> str:
-    """Return the name of the file that a memory parameter of a stage is given."""
-    return f"{stage}_{parameter.removesuffix('_FILE').lower()}.hex"
+def image_files(stage: str, parameter: str, slices: int) -> tuple[str, ...]:
+    """Return the files of a memory of a stage, one for each slice."""
+    name = image_name(stage, parameter)
+    if slices == 1:
+        return (f"{name}.hex",)
+    return tuple(f"{name}_{index:03}.hex" for index in range(slices))
+
+
+def image_name(stage: str, parameter: str) -> str:
+    """Return what a memory parameter of a stage is given: the beginning of the file names."""
+    return f"{stage}_{parameter.removesuffix('_FILE').lower()}"

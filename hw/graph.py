@@ -156,7 +156,7 @@ class Stage(ABC):
 
     @property
     def fold_sizes(self) -> Mapping[str, int]:
-        """What can be folded: fields such as ``pe``, and the dimension that each must divide."""
+        """By the name of a fold, ``pe`` before ``simd``, the dimension that it must divide."""
         return {}
 
     @property

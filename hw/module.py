@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .dtypes import DataType, Encoding
 from .packing import Bytes
 
@@ -13,13 +15,26 @@ from .packing import Bytes
 class MemoryImage:
     """Contents of a memory, written as ``<stage>_<parameter>.hex`` for ``$readmemh``.
 
+    Where the memory has slices, each has a file of its own, ``<stage>_<parameter>_<slice>.hex``.
+
     Attributes:
         words: Packed little-endian words, shape ``(depth, bytes)``.
         width_bits: Bits of a word.
+        slice_bits: Bits of a slice of the words, see ``rom.sv``; None for whole words.
     """
 
     words: Bytes
     width_bits: int
+    slice_bits: int | None = None
+
+    def slices(self) -> tuple[Bytes, ...]:
+        """Return the words of each slice, that of the low bits first."""
+        if self.slice_bits is None or self.slice_bits >= self.width_bits:
+            return (self.words,)
+        bits = np.unpackbits(self.words, axis=-1, count=self.width_bits, bitorder="little")
+        starts = range(0, self.width_bits, self.slice_bits)
+        parts = (bits[:, at : at + self.slice_bits] for at in starts)
+        return tuple(np.packbits(part, axis=-1, bitorder="little") for part in parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from ..synth.cells import measure_stages
 from ..tools import find_tool
 from .measure import Row, machine
 
-RANDOM_KINDS = ("argmax", "fifo", "matvec", "threshold", "width")
+RANDOM_KINDS = ("argmax", "fifo", "matvec", "threshold", "width", "depthwise", "pool", "window")
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from .board import Board, Pin
 
 
-def lpf(board: Board) -> str:
-    """Return the constraint file of the board's top level."""
+def lpf(board: Board, clock_mhz: float) -> str:
+    """Return the constraint file of the board's top level.
+
+    Args:
+        board: The board.
+        clock_mhz: Frequency that place and route works for.
+    """
     lines = [
         f"SYSCONFIG {board.system};",
-        f'FREQUENCY PORT "clk" {board.clock_mhz:g} MHZ;',
+        f'FREQUENCY PORT "clk" {clock_mhz:g} MHZ;',
     ]
     for port, pin in board.ports.items():
         lines.append(f'LOCATE COMP "{port}" SITE "{pin.site}";')

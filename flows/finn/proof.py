@@ -17,7 +17,6 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from ...hw.dtypes import IntArray
-from ...hw.emit import image_file
 from ...hw.finn.attributes import from_attributes
 from ...hw.finn.graph import from_finn
 from ...hw.finn.stitch import generated_module, stitch
@@ -27,7 +26,7 @@ from ...hw.storage import encode_stage
 from ..answers import classes
 from ..compare import NOTHING, Comparison, compare_arrays, layer_of
 from ..golden import load_golden, stream_images
-from ..integrity import compare_lines, compare_parameters
+from ..integrity import compare_lines, compare_parameters, image_owners
 from ..patterns import random_patterns
 from ..tools import BuildError
 from ..verify import StageResult, compare_golden, compare_rtl, result_of
@@ -162,10 +161,7 @@ def _compare_files(model: ModelWrapper) -> Comparison:
     for node in model.graph.node:
         stage = from_attributes(node)
         folder, top = generated_module(node)
-        owners = {
-            image_file(stage.name, parameter): (stage, parameter)
-            for parameter in stage.module().memories
-        }
+        owners = dict(image_owners(stage))
         for file, text in module_files(stage, top, folder).items():
             have = _lines(file)
             total += compare_lines(

@@ -85,6 +85,7 @@ class Synth(Step):
             work.output(SYNTH_FOLDER),
             baud=settings.baud,
             seed=settings.seed,
+            min_fmax_mhz=settings.min_fmax_mhz,
         )
         for done, name in enumerate(settings.also_fits, start=1):
             work.progress(done, whole, f"place and route for {name}")

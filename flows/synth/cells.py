@@ -30,7 +30,7 @@ class Cells:
         lut4: Lookup tables.
         ccu2c: Pairs of carry bits, two lookup tables each.
         chains: Carry chains.
-        taps: Carries inside a chain that something else reads as well.
+        taps: Carries that something else than the next pair of the chain reads.
         dpr16x4: Distributed memories of 16 words of 4 bits.
         ff: Flip-flops.
         dp16kd: Block RAMs.
@@ -50,11 +50,11 @@ class Cells:
     def cost(self) -> Cost:
         """What nextpnr reports: TRELLIS_COMB, TRELLIS_FF and DP16KD.
 
-        A chain gets a pair of carry bits before its first and after its last one, and one after
-        each tap, to join it to the fabric. A distributed memory blocks two lookup tables for its
-        write port besides the four that hold it.
+        A chain gets a pair of carry bits before its first one, and one after each tap, to join it
+        to the fabric. A distributed memory blocks two lookup tables for its write port besides the
+        four that hold it.
         """
-        pairs = self.ccu2c + 2 * self.chains + self.taps
+        pairs = self.ccu2c + self.chains + self.taps
         return Cost(lut=self.lut4 + 2 * pairs + 6 * self.dpr16x4, ff=self.ff, bram=self.dp16kd)
 
 
@@ -64,28 +64,58 @@ def count_cells(module: Mapping[str, Any]) -> Cells:
     types = Counter(cell["type"] for cell in cells)
     carries = [cell["connections"] for cell in cells if cell["type"] == "CCU2C"]
     carried = {bit for connections in carries for bit in connections.get("COUT", ())}
-    passed_on = {bit for connections in carries for bit in connections.get("CIN", ())} & carried
-    read: set[int | str] = set()
-    for cell in cells:
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] != "output" and (cell["type"], port) != (
-                "CCU2C",
-                "CIN",
-            ):
-                read.update(bits)
-    for port in module["ports"].values():
-        if port["direction"] == "output":
-            read.update(port["bits"])
+    read = read_bits(module, but_carries=True)
     return Cells(
         lut4=types["LUT4"],
         ccu2c=types["CCU2C"],
         chains=sum(not carried.intersection(c.get("CIN", ())) for c in carries),
-        taps=len(passed_on & read),
+        taps=len(carried & read),
         dpr16x4=types["TRELLIS_DPR16X4"],
         ff=types["TRELLIS_FF"],
         dp16kd=types["DP16KD"],
         dsp=types["MULT18X18D"] + types["ALU54B"],
     )
+
+
+def read_bits(module: Mapping[str, Any], *, but_carries: bool = False) -> set[int | str]:
+    """Return the bits of a module of a netlist that a cell or an output reads.
+
+    Args:
+        module: Of a Yosys JSON netlist.
+        but_carries: Leave out what only the carry inputs of carry cells read.
+    """
+    read: set[int | str] = set()
+    for cell in module["cells"].values():
+        for port, bits in cell["connections"].items():
+            is_carry = cell["type"] == "CCU2C" and port == "CIN"
+            if cell["port_directions"][port] != "output" and not (is_carry and but_carries):
+                read.update(bits)
+    for port in module["ports"].values():
+        if port["direction"] != "input":
+            read.update(port["bits"])
+    return read
+
+
+def disconnect_unread_carries(netlist: Path) -> None:
+    """Leave the carry outputs that nothing reads unconnected in a Yosys JSON netlist.
+
+    nextpnr spends two lookup tables on each, to join it to the fabric.
+
+    Raises:
+        BuildError: The file is no netlist.
+    """
+    try:
+        document = json.loads(netlist.read_text())
+        for module in document["modules"].values():
+            read = read_bits(module)
+            for cell in module["cells"].values():
+                if cell["type"] == "CCU2C" and not read.intersection(cell["connections"]["COUT"]):
+                    cell["connections"]["COUT"] = ["x"]
+        part = netlist.with_suffix(".part")
+        part.write_text(json.dumps(document))
+        part.replace(netlist)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BuildError(f"{netlist}: no usable netlist: {error!r}") from error
 
 
 def measure_stages(

@@ -14,7 +14,8 @@ from ..boards import Board, BoardError
 from ..boards.lpf import lpf
 from ..boards.uart import DEFAULT_BAUD, clocks_per_bit, fifo_bytes, image_bytes
 from ..tools import BuildError, run_tool
-from .plan import NETLIST, PACKED, REPORT, Command, ecp5_plan, place_and_route
+from .cells import disconnect_unread_carries
+from .plan import NETLIST, NETLIST_JSON, PACKED, REPORT, Command, ecp5_plan, place_and_route
 
 DSP_CELLS = ("MULT18X18D", "ALU54B")
 
@@ -105,6 +106,7 @@ def synthesize(
     *,
     baud: int = DEFAULT_BAUD,
     seed: int = 1,
+    min_fmax_mhz: float | None = None,
 ) -> SynthResult:
     """Make the bitstream of an accelerator on a board; equal inputs give an equal file.
 
@@ -117,14 +119,24 @@ def synthesize(
         out_folder: Receives sources, netlists, reports, one log a tool and the bitstream.
         baud: Bits per second on the serial line.
         seed: Seed of the placer.
+        min_fmax_mhz: Frequency that the routed design must reach; None for the board's clock.
 
     Raises:
         BoardError: The board cannot make the baud rate.
         BuildError: A tool failed, the design holds a multiplier block, is too large for the device
-            or too slow for the board's clock.
+            or too slow for the board's clock or ``min_fmax_mhz``.
         ToolNotFoundError: A tool is missing.
     """
-    plan = ecp5_plan(rtl_folder, accelerator, input_type, output_type, board, baud=baud, seed=seed)
+    plan = ecp5_plan(
+        rtl_folder,
+        accelerator,
+        input_type,
+        output_type,
+        board,
+        baud=baud,
+        seed=seed,
+        min_fmax_mhz=min_fmax_mhz,
+    )
     bitstream = out_folder / f"{accelerator}.bit"
     try:
         out_folder.mkdir(parents=True, exist_ok=True)
@@ -133,9 +145,13 @@ def synthesize(
             (out_folder / name).write_bytes(content)
     except OSError as error:
         raise BuildError(f"{out_folder}: cannot write: {error}") from error
-    seconds = {command.tool: _run(command, out_folder) for command in plan.commands}
+    seconds = {}
+    for command in plan.commands:
+        seconds[command.tool] = _run(command, out_folder)
+        if command.tool == "yosys":
+            disconnect_unread_carries(out_folder / NETLIST_JSON)
     used = read_report(out_folder / REPORT)
-    if missing := shortage(used, board):
+    if missing := shortage(used, board, min_fmax_mhz):
         raise BuildError(f"{accelerator} on {board.name}: {'; '.join(missing)}")
     (out_folder / PACKED).replace(bitstream)
     return SynthResult(
@@ -167,7 +183,7 @@ def fit(result: SynthResult, board: Board, *, seed: int = 1) -> FitResult:
     folder = result.netlist.parent
     names = [f"fit-{board.name}.{ending}" for ending in ("lpf", "json", "log")]
     try:
-        (folder / names[0]).write_text(lpf(board))
+        (folder / names[0]).write_text(lpf(board, board.clock_mhz))
     except OSError as error:
         raise BuildError(f"{folder}: cannot write: {error}") from error
     seconds = _run(place_and_route(board, names[0], names[1], seed, log=names[2]), folder)
@@ -199,8 +215,14 @@ def read_report(path: Path) -> Utilization:
         raise BuildError(f"{path}: no usable report of nextpnr: {error!r}") from error
 
 
-def shortage(used: Utilization, board: Board) -> tuple[str, ...]:
-    """Return one sentence for each rule that a routed design breaks on a board."""
+def shortage(used: Utilization, board: Board, min_fmax_mhz: float | None = None) -> tuple[str, ...]:
+    """Return one sentence for each rule that a routed design breaks on a board.
+
+    Args:
+        used: What the design takes.
+        board: The board.
+        min_fmax_mhz: Frequency that it must reach besides the board's clock.
+    """
     rules = (
         (used.dsp > 0, f"{used.dsp} multiplier blocks are used, none is allowed"),
         (used.lut > board.lut, f"{used.lut} LUTs are needed, {board.device} has {board.lut}"),
@@ -208,6 +230,11 @@ def shortage(used: Utilization, board: Board) -> tuple[str, ...]:
         (
             used.fmax_mhz < board.clock_mhz,
             f"fmax is {used.fmax_mhz:.1f} MHz, the board's clock {board.clock_mhz:g} MHz",
+        ),
+        (
+            min_fmax_mhz is not None and used.fmax_mhz < min_fmax_mhz,
+            f"fmax is {used.fmax_mhz:.1f} MHz, but min_fmax_mhz={min_fmax_mhz}; "
+            "try another seed of the placer",
         ),
     )
     return tuple(sentence for broken, sentence in rules if broken)

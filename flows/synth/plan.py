@@ -76,6 +76,7 @@ def ecp5_plan(
     *,
     baud: int = DEFAULT_BAUD,
     seed: int = 1,
+    min_fmax_mhz: float | None = None,
 ) -> SynthPlan:
     """Return the plan that makes a bitstream of an accelerator for an ECP5 board.
 
@@ -87,6 +88,7 @@ def ecp5_plan(
         board: Board it goes to.
         baud: Bits per second on the serial line.
         seed: Seed of the placer.
+        min_fmax_mhz: Frequency that place and route works for; at least the board's clock.
 
     Raises:
         BoardError: The board cannot make the baud rate.
@@ -103,7 +105,7 @@ def ecp5_plan(
     text = top_level(board, accelerator, input_type, output_type, baud=baud)
     sources.append(top_file)
     files[top_file] = text.encode()
-    files["board.lpf"] = lpf(board).encode()
+    files["board.lpf"] = lpf(board, max(board.clock_mhz, min_fmax_mhz or 0)).encode()
     files["synth.ys"] = _yosys_script(board.top, sources).encode()
     commands = (
         Command(tool="yosys", args=("-Q", "-T", "-s", "synth.ys"), log="yosys.log"),
@@ -124,7 +126,9 @@ def place_and_route(
     flags = (board.device_flag, "--package", board.package, "--json", NETLIST_JSON)
     # A clock that is too slow is reported with its frequency instead of ending nextpnr.
     more = ("--lpf", constraints, "--report", report, "--seed", str(seed), "--timing-allow-fail")
-    return Command(tool=f"nextpnr-{board.family}", args=(*flags, *more, *args), log=log)
+    # The other router takes several times as long for a full device at a high frequency.
+    router = ("--router", "router2")
+    return Command(tool=f"nextpnr-{board.family}", args=(*flags, *more, *router, *args), log=log)
 
 
 def _accelerator_files(folder: Path) -> dict[str, bytes]:

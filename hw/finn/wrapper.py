@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..emit import RTL_FOLDER, image_file, instantiate, stage_connections
+from ..emit import RTL_FOLDER, image_files, image_name, instantiate, stage_connections
 from ..graph import Stage, StreamType
 from ..packing import hex_lines
 
@@ -52,8 +52,10 @@ def module_files(stage: Stage, top: str, folder: Path) -> dict[Path, str]:
         folder: Where the files belong.
     """
     return {folder / f"{top}.v": wrapper(stage, top, folder)} | {
-        folder / image_file(stage.name, parameter): hex_lines(image.words)
+        folder / name: hex_lines(words)
         for parameter, image in stage.module().memories.items()
+        for parts in [image.slices()]
+        for name, words in zip(image_files(stage.name, parameter, len(parts)), parts, strict=True)
     }
 
 
@@ -91,7 +93,7 @@ def wrapper(stage: Stage, top: str, images: Path) -> str:
     connections = [".clk(ap_clk)", ".rst(!ap_rst_n)", *stage_connections(entering, leaving)]
     module = stage.module()
     values: dict[str, int | str] = dict(module.parameters)
-    values |= {name: str(images / image_file(stage.name, name)) for name in module.memories}
+    values |= {name: str(images / image_name(stage.name, name)) for name in module.memories}
     instance = instantiate(module.name, "stage", values, connections)
     return (
         f"// {top}: stage {stage.name} ({stage.kind}) with FINN's ports, written by "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .connect import connect, logical_stages
 from .fifos import Effort, FifoSizing, Measure, SizedFifo, size_fifos
-from .fold import FoldingReport, StageFolding, apply_folding, fold, folding_report
+from .fold import apply_folding, fold
+from .folding_report import FasterFolding, FoldingReport, StageFolding, folding_report
 from .kernels import choose_kernel
 
 __all__ = [
     "Effort",
+    "FasterFolding",
     "FifoSizing",
     "FoldingReport",
     "Measure",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..cost import Cost
@@ -21,63 +20,6 @@ _FOLLOWERS = (Add, Concat, Fork, Pool, Split, Threshold)
 
 # More lanes than needed can save LUTs, by shallower memories; more than this many times never paid.
 MAX_SURPLUS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageFolding:
-    """Folding of one stage.
-
-    Attributes:
-        stage: Name.
-        kernel: Kernel of a layer with weights, else None.
-        pe: Neurons or channels per cycle; None where the stage has no such fold.
-        simd: Synapses per cycle; None where the stage has no such fold.
-        cycles: Cycles per image when neither input nor output stalls.
-        lut: Estimated LUTs.
-    """
-
-    stage: str
-    kernel: str | None = None
-    pe: int | None
-    simd: int | None
-    cycles: int
-    lut: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldingReport:
-    """Folding of every stage, and the rate that follows.
-
-    Attributes:
-        clock_mhz: Clock of the accelerator, MHz.
-        stages: In dataflow order, converters and FIFOs included.
-    """
-
-    clock_mhz: float
-    stages: tuple[StageFolding, ...]
-
-    @property
-    def bottleneck(self) -> StageFolding:
-        """The first of the stages with the most cycles per image."""
-        return max(self.stages, key=lambda stage: stage.cycles)
-
-    @property
-    def fps(self) -> float:
-        """Images per second that the bottleneck lets through."""
-        return self.clock_mhz * 1e6 / self.bottleneck.cycles
-
-    def __str__(self) -> str:
-        """Return a table, one stage a line."""
-        lines = [f"{'stage':<24}{'kernel':<8}{'pe':>6}{'simd':>6}{'cycles':>10}{'lut':>10}"]
-        for stage in self.stages:
-            kernel, pe, simd = stage.kernel or "-", stage.pe or "-", stage.simd or "-"
-            mark = "  <- bottleneck" if stage == self.bottleneck else ""
-            lines.append(
-                f"{stage.stage:<24}{kernel:<8}{pe:>6}{simd:>6}"
-                f"{stage.cycles:>10}{stage.lut:>10}{mark}"
-            )
-        lines.append(f"{self.fps:.1f} images/s at {self.clock_mhz:g} MHz")
-        return "\n".join(lines)
 
 
 def cycles_per_image(stage: Stage) -> int:
@@ -326,21 +268,3 @@ def _divisors(number: int) -> list[int]:
     """Return the divisors of ``number``, ascending."""
     small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
     return small + [number // d for d in reversed(small) if d * d != number]
-
-
-def folding_report(dataflow: Dataflow, *, clock_mhz: float) -> FoldingReport:
-    """Return folds, cycles per image and the bottleneck of ``dataflow``."""
-    return FoldingReport(
-        clock_mhz=clock_mhz,
-        stages=tuple(
-            StageFolding(
-                stage=stage.name,
-                kernel=stage.kernel if isinstance(stage, Layer) else None,
-                pe=getattr(stage, "pe", None),
-                simd=getattr(stage, "simd", None),
-                cycles=cycles_per_image(stage),
-                lut=stage.cost().lut,
-            )
-            for stage in dataflow.stages
-        ),
-    )

@@ -44,14 +44,10 @@ module argmax #(
   logic [FOLD_W-1:0] fold;
   logic              is_last, has_place, fire;
 
-  assign is_last       = fold == FOLD_W'(FOLDS - 1);
   assign s_axis_tready = !is_last || has_place;
   assign fire          = s_axis_tvalid && s_axis_tready;
 
-  always_ff @(posedge clk) begin
-    if (rst) fold <= '0;
-    else if (fire) fold <= is_last ? '0 : fold + 1'b1;
-  end
+  counter #(.MODULUS(FOLDS)) folds (.clk, .rst, .step(fire), .value(fold), .is_last);
 
   // Cycle 1: the beat; cycle 2: its greatest lane; then against the greatest so far.
   logic [PE*X_BITS-1:0] x_1;

@@ -14,8 +14,8 @@ module border #(
   parameter int OUT_HEIGHT   = 2,
   parameter int OUT_WIDTH    = 2,
   parameter int AT_W         = 4,  // bits of an offset
-  parameter     ROWS_FILE    = "rows.hex",
-  parameter     COLUMNS_FILE = "columns.hex"
+  parameter     ROWS_FILE    = "rows",
+  parameter     COLUMNS_FILE = "columns"
 ) (
   input  logic            clk,
   input  logic            rst,
@@ -31,24 +31,25 @@ module border #(
   logic [AT_W-1:0] row, column;
   logic [OX_W-1:0] ox;
   logic [OY_W-1:0] oy;
-  logic            ends_row;
+  logic            is_last_column;
 
   initial begin
-    $readmemh(ROWS_FILE, rows);
-    $readmemh(COLUMNS_FILE, columns);
+    $readmemh({ROWS_FILE, ".hex"}, rows);
+    $readmemh({COLUMNS_FILE, ".hex"}, columns);
   end
 
-  assign ends_row = ends_vector && ox == OX_W'(OUT_WIDTH - 1);
-  assign offset   = row + column;
+  assign offset = row + column;
+
+  counter #(.MODULUS(OUT_WIDTH)) across (
+    .clk, .rst, .step(ends_vector), .value(ox), .is_last(is_last_column)
+  );
+  /* verilator lint_off PINCONNECTEMPTY */
+  counter #(.MODULUS(OUT_HEIGHT)) down (
+    .clk, .rst, .step(ends_vector && is_last_column), .value(oy), .is_last()
+  );
+  /* verilator lint_on PINCONNECTEMPTY */
 
   always_ff @(posedge clk) begin
-    if (rst) begin
-      ox <= '0;
-      oy <= '0;
-    end else begin
-      if (ends_vector) ox <= ends_row ? '0 : ox + 1'b1;
-      if (ends_row) oy <= oy == OY_W'(OUT_HEIGHT - 1) ? '0 : oy + 1'b1;
-    end
     row    <= rows[oy];
     column <= columns[ox];
   end

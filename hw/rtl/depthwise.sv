@@ -39,12 +39,12 @@ module depthwise #(
   parameter int BASE         = 0,
   parameter int OUT_BITS     = ACC_BITS,
   parameter int CAPACITY     = 4,       // of the output buffer, beats
-  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
   parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
-  /* verilator lint_on UNUSEDPARAM */
+  parameter int WEIGHTS_SLICE = PE * MULTIPLIER * W_BITS, // bits of a weight memory, see rom
   parameter int LEVELS_BLOCK  = 0,      // levels alike
-  parameter     WEIGHTS_FILE = "weights.hex",
-  parameter     LEVELS_FILE  = "levels.hex",
+  parameter int LEVELS_SLICE  = PE * (STEPS * LEVEL_BITS + DIRECTIONS),
+  parameter     WEIGHTS_FILE = "weights",
+  parameter     LEVELS_FILE  = "levels",
   localparam int LANES       = PE * MULTIPLIER
 ) (
   input  logic                      clk,
@@ -77,32 +77,33 @@ module depthwise #(
   logic              is_first, is_last, ends_tap, has_place, fire;
 
   assign is_first      = tap == '0;
-  assign is_last       = tap == TAP_W'(TAPS - 1);
-  assign ends_tap      = fold == FOLD_W'(FOLDS - 1);
   assign s_axis_tready = !is_last || has_place;
   assign fire          = s_axis_tvalid && s_axis_tready;
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      tap  <= '0;
-      fold <= '0;
-      word <= '0;
-    end else if (fire) begin
-      fold <= ends_tap ? '0 : fold + 1'b1;
-      word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
-      if (ends_tap) tap <= is_last ? '0 : tap + 1'b1;
+  counter #(.MODULUS(FOLDS)) folds (
+    .clk, .rst, .step(fire), .value(fold), .is_last(ends_tap)
+  );
+  counter #(.MODULUS(TAPS)) taps (
+    .clk, .rst, .step(fire && ends_tap), .value(tap), .is_last
+  );
+
+  // The word is tap * FOLDS + fold; a counter of its own only where that is no concatenation.
+  if (FOLDS == 1) begin : gen_word_is_tap
+    assign word = tap;
+  end else if (FOLDS == 1 << FOLD_W) begin : gen_word_is_both
+    assign word = WORD_W'({tap, fold});
+  end else begin : gen_word
+    always_ff @(posedge clk) begin
+      if (rst || (fire && ends_tap && is_last)) word <= '0;
+      else if (fire) word <= word + 1'b1;
     end
   end
 
-  // What follows fire: in cycle 1 the weight memory, in cycle 2 its output register, which block RAM
-  // needs to be fast; in cycle SUM_AT the products and the accumulators of their fold.
+  // What follows fire: in cycle 2 the weights, in cycle SUM_AT the products and the accumulators of
+  // their fold.
   localparam int SUM_AT = 2 + DOT_CYCLES;
 
-  (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
-  logic [WEIGHTS-1:0] memory[WORDS];
-  initial $readmemh(WEIGHTS_FILE, memory);
-
-  logic [WEIGHTS-1:0]   weights_1, weights_2;
+  logic [WEIGHTS-1:0]   weights_2;
   logic [PE*X_BITS-1:0] x_1;
   logic [SUM_AT:1]      valid, first, last;
   logic                 is_product, done;
@@ -111,11 +112,9 @@ module depthwise #(
   assign is_product = valid[SUM_AT];
 
   always_ff @(posedge clk) begin
-    weights_1 <= memory[word];
-    weights_2 <= weights_1;
-    x_1       <= s_axis_tdata;
-    first     <= {first[SUM_AT-1:1], is_first};
-    last      <= {last[SUM_AT-1:1], is_last};
+    x_1   <= s_axis_tdata;
+    first <= {first[SUM_AT-1:1], is_first};
+    last  <= {last[SUM_AT-1:1], is_last};
     if (rst) begin
       valid <= '0;
       done  <= 1'b0;
@@ -124,6 +123,11 @@ module depthwise #(
       done  <= is_product && last[SUM_AT];
     end
   end
+
+  rom #(
+    .WIDTH(WEIGHTS), .WORDS(WORDS), .SLICE(WEIGHTS_SLICE), .IS_BLOCK(WEIGHTS_BLOCK),
+    .FILE(WEIGHTS_FILE)
+  ) memory (.clk, .at(word), .y(weights_2));
 
   delay #(.WIDTH(FOLD_W), .CYCLES(SUM_AT - 1)) levels (.clk, .x(fold), .y(level_fold));
   delay #(.WIDTH(FOLD_W), .CYCLES(1)) accumulations (.clk, .x(level_fold), .y(sum_fold));
@@ -173,8 +177,8 @@ module depthwise #(
 
   neuron_end #(
     .PE(LANES), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
-    .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS),
-    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(CAPACITY),
+    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_SLICE(LEVELS_SLICE), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,

@@ -17,9 +17,9 @@
 // Reset      rst clears counters and valid bits; data is not reset
 //
 // One counter each way replaces positions: `ahead` is how many words are there beyond the one to be
-// read, `room` how many more may come, both less one, so that the sign bit decides. After a window
+// read, less one, and `held` how many are held beyond DEPTH, so that the signs decide. After a window
 // the words that no later window of the row begins with are dropped, after a row the rows above the
-// next one.
+// next one. Addresses descend, so that the read address takes the very steps of `ahead`.
 module line_buffer #(
   parameter int BITS       = 8,   // of a word
   parameter int HEIGHT     = 4,
@@ -39,7 +39,7 @@ module line_buffer #(
   parameter int IS_PADDED  = 0,   // 1 where there is padding at any side
   parameter int DEPTH      = 12,  // words held
   parameter int AHEAD_BITS = 5,   // holds every value of ahead
-  parameter int ROOM_BITS  = 5,   // holds every value of room
+  parameter int HELD_BITS  = 5,   // holds every value of held
   parameter int IS_BLOCK   = 0,   // 1: block RAM
   localparam int SIZE      = FOLDS / GROUPS,
   localparam int FOLD_W    = SIZE > 1 ? $clog2(SIZE) : 1
@@ -64,11 +64,16 @@ module line_buffer #(
   output logic [BITS-1:0]   data
 );
 
-  localparam int KX_W = KERNEL_X > 1 ? $clog2(KERNEL_X) : 1;
-  localparam int KY_W = KERNEL_Y > 1 ? $clog2(KERNEL_Y) : 1;
   localparam int OX_W = OUT_WIDTH > 1 ? $clog2(OUT_WIDTH) : 1;
   localparam int OY_W = OUT_HEIGHT > 1 ? $clog2(OUT_HEIGHT) : 1;
+  localparam int GROUP_W = GROUPS > 1 ? $clog2(GROUPS) : 1;
+  localparam int KX_W = KERNEL_X > 1 ? $clog2(KERNEL_X) : 1;
+  localparam int KY_W = KERNEL_Y > 1 ? $clog2(KERNEL_Y) : 1;
   localparam int AT_W = DEPTH > 1 ? $clog2(DEPTH) : 1;
+
+  if (AHEAD_BITS < AT_W) begin : gen_check
+    $error("line_buffer: AHEAD_BITS=%0d must be >= %0d (%m)", AHEAD_BITS, AT_W);
+  end
 
   // Words between a read and the next one, by which loop of the nest goes on.
   localparam int ROW      = WIDTH * FOLDS;
@@ -99,44 +104,50 @@ module line_buffer #(
   logic [KY_W-1:0] ky;
   logic [OX_W-1:0] ox;
   logic [OY_W-1:0] oy;
-  logic            ends_pixel, ends_line, ends_group, is_last_group, ends_window, ends_row;
-  logic            ends_image;
+  /* verilator lint_off UNUSEDSIGNAL */ // nothing depends on which group it is
+  logic [GROUP_W-1:0] group;
+  /* verilator lint_on UNUSEDSIGNAL */
+  logic            last_fold, last_kx, last_ky, last_group, last_ox, last_oy;
+  logic            ends_pixel, ends_line, ends_group, ends_window, ends_row, ends_image;
 
-  assign ends_pixel   = fold == FOLD_W'(SIZE - 1);
-  assign ends_line    = ends_pixel && kx == KX_W'(KERNEL_X - 1);
-  assign ends_group   = ends_line && ky == KY_W'(KERNEL_Y - 1);
-  assign ends_window  = ends_group && is_last_group;
-  assign ends_row     = ends_window && ox == OX_W'(OUT_WIDTH - 1);
-  assign ends_image   = ends_row && oy == OY_W'(OUT_HEIGHT - 1);
+  assign ends_pixel   = last_fold;
+  assign ends_line    = ends_pixel && last_kx;
+  assign ends_group   = ends_line && last_ky;
+  assign ends_window  = ends_group && last_group;
+  assign ends_row     = ends_window && last_ox;
+  assign ends_image   = ends_row && last_oy;
   assign is_first_tap = kx == '0 && ky == '0;
-  assign is_last_tap  = kx == KX_W'(KERNEL_X - 1) && ky == KY_W'(KERNEL_Y - 1);
+  assign is_last_tap  = last_kx && last_ky;
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      fold <= '0;
-      kx   <= '0;
-      ky   <= '0;
-      ox   <= '0;
-      oy   <= '0;
-    end else if (fire) begin
-      fold <= ends_pixel ? '0 : fold + 1'b1;
-      if (ends_pixel) kx <= ends_line ? '0 : kx + 1'b1;
-      if (ends_line) ky <= ends_group ? '0 : ky + 1'b1;
-      if (ends_window) ox <= ends_row ? '0 : ox + 1'b1;
-      if (ends_row) oy <= ends_image ? '0 : oy + 1'b1;
-    end
-  end
+  counter #(.MODULUS(SIZE)) folds (
+    .clk, .rst, .step(fire), .value(fold), .is_last(last_fold)
+  );
+  counter #(.MODULUS(KERNEL_X)) taps_x (
+    .clk, .rst, .step(fire && ends_pixel), .value(kx), .is_last(last_kx)
+  );
+  counter #(.MODULUS(KERNEL_Y)) taps_y (
+    .clk, .rst, .step(fire && ends_line), .value(ky), .is_last(last_ky)
+  );
+  counter #(.MODULUS(GROUPS)) groups (
+    .clk, .rst, .step(fire && ends_group), .value(group), .is_last(last_group)
+  );
+  counter #(.MODULUS(OUT_WIDTH)) columns (
+    .clk, .rst, .step(fire && ends_window), .value(ox), .is_last(last_ox)
+  );
+  counter #(.MODULUS(OUT_HEIGHT)) rows (
+    .clk, .rst, .step(fire && ends_row), .value(oy), .is_last(last_oy)
+  );
 
-  if (GROUPS > 1) begin : gen_groups
-    localparam int GROUP_W = $clog2(GROUPS);
-    logic [GROUP_W-1:0] group;
-    assign is_last_group = group == GROUP_W'(GROUPS - 1);
-    always_ff @(posedge clk) begin
-      if (rst) group <= '0;
-      else if (fire && ends_group) group <= is_last_group ? '0 : group + 1'b1;
-    end
-  end else begin : gen_no_groups
-    assign is_last_group = 1'b1;
+  // Which loop goes on with the next read.
+  logic [2:0] going;
+  always_comb begin
+    if (ends_image) going = 3'd6;
+    else if (ends_row) going = 3'd5;
+    else if (ends_window) going = 3'd4;
+    else if (GROUPS > 1 && ends_group) going = 3'd3;
+    else if (ends_line) going = 3'd2;
+    else if (ends_pixel) going = 3'd1;
+    else going = 3'd0;
   end
 
   // Whether the pixel is outside the image.
@@ -172,12 +183,12 @@ module line_buffer #(
     assign is_padding = 1'b0;
   end
 
-  // Words there beyond the one to be read, words that may still come.
-  logic [AHEAD_BITS-1:0] ahead, step;
-  logic [ROOM_BITS-1:0]  room, drop;
+  // Words there beyond the one to be read, words held beyond DEPTH.
+  logic [AHEAD_BITS-1:0] ahead, next_ahead, step;
+  logic [HELD_BITS-1:0]  held, next_held, drop;
   logic                  write, is_dropping_row, is_dropping_pixel;
 
-  assign s_axis_tready     = !room[ROOM_BITS-1];
+  assign s_axis_tready     = held[HELD_BITS-1];
   assign write             = s_axis_tvalid && s_axis_tready;
   assign is_dropping_row   = int'(oy) >= PADDED_Y;
   assign is_dropping_pixel = is_dropping_row && int'(ox) >= PADDED_X;
@@ -196,61 +207,84 @@ module line_buffer #(
   end
 
   always_comb begin
-    if (ends_image) step = AHEAD_BITS'(STEP_END);
-    else if (ends_row) step = AHEAD_BITS'(STEP_OY);
-    else if (ends_window) step = AHEAD_BITS'(STEP_OX);
-    else if (ends_group) step = AHEAD_BITS'(STEP_GROUP);
-    else if (ends_line) step = AHEAD_BITS'(STEP_KY);
-    else if (ends_pixel) step = AHEAD_BITS'(STEP_KX);
-    else step = AHEAD_BITS'(1);
+    case ({fire, going})
+      4'b1000: step = AHEAD_BITS'(-1);
+      4'b1001: step = AHEAD_BITS'(-STEP_KX);
+      4'b1010: step = AHEAD_BITS'(-STEP_KY);
+      4'b1011: step = GROUPS > 1 ? AHEAD_BITS'(-STEP_GROUP) : 'x;
+      4'b1100: step = AHEAD_BITS'(-STEP_OX);
+      4'b1101: step = AHEAD_BITS'(-STEP_OY);
+      4'b1110: step = AHEAD_BITS'(-STEP_END);
+      4'b1111: step = 'x;
+      default: step = '0;
+    endcase
 
     drop = '0;
-    if (ends_image) drop = ROOM_BITS'(DROP_END);
-    else if (ends_row && is_dropping_row) drop = ROOM_BITS'(DROP_OY);
-    else if (ends_row && int'(oy) + 1 == PADDED_Y) drop = ROOM_BITS'(DROP_FIRST);
-    else if (ends_window && !ends_row && is_dropping_pixel) drop = ROOM_BITS'(DROP_OX);
+    if (fire && ends_image) drop = HELD_BITS'(-DROP_END);
+    else if (fire && ends_row && is_dropping_row) drop = HELD_BITS'(-DROP_OY);
+    else if (fire && ends_row && int'(oy) + 1 == PADDED_Y) drop = HELD_BITS'(-DROP_FIRST);
+    else if (fire && ends_window && !ends_row && is_dropping_pixel) drop = HELD_BITS'(-DROP_OX);
   end
+
+  carried_sum #(.BITS(AHEAD_BITS)) add_ahead (.a(ahead), .b(step), .carry(write), .y(next_ahead));
+  carried_sum #(.BITS(HELD_BITS)) add_held (.a(held), .b(drop), .carry(write), .y(next_held));
 
   always_ff @(posedge clk) begin
     if (rst) begin
       ahead <= AHEAD_BITS'(-START - 1);
-      room  <= ROOM_BITS'(DEPTH - 1);
+      held  <= HELD_BITS'(-DEPTH);
     end else begin
-      ahead <= ahead + AHEAD_BITS'(write) - (fire ? step : '0);
-      room  <= room - ROOM_BITS'(write) + (fire ? drop : '0);
+      ahead <= next_ahead;
+      held  <= next_held;
     end
   end
 
-  // Addresses go round; the read address takes the same steps as `ahead`.
+  // Addresses go round.
   logic [AT_W-1:0] write_at, read_at;
-  logic [AT_W-1:0] far;
-  logic [AT_W:0]   turn, near;
-
-  always_comb begin
-    if (ends_image) turn = (AT_W+1)'(wrapped(STEP_END));
-    else if (ends_row) turn = (AT_W+1)'(wrapped(STEP_OY));
-    else if (ends_window) turn = (AT_W+1)'(wrapped(STEP_OX));
-    else if (ends_group) turn = (AT_W+1)'(wrapped(STEP_GROUP));
-    else if (ends_line) turn = (AT_W+1)'(wrapped(STEP_KY));
-    else if (ends_pixel) turn = (AT_W+1)'(wrapped(STEP_KX));
-    else turn = (AT_W+1)'(wrapped(1));
-  end
 
   // From 0 to DEPTH - 1.
   function automatic int wrapped(input int words);
     wrapped = ((words % DEPTH) + DEPTH) % DEPTH;
   endfunction
 
-  assign far  = read_at + turn[AT_W-1:0];
-  assign near = {1'b0, read_at} + turn - (AT_W+1)'(DEPTH);
+  if (DEPTH == 1 << AT_W) begin : gen_power_of_two
+    always_ff @(posedge clk) begin
+      if (rst) begin
+        write_at <= '0;
+        read_at  <= AT_W'(-START);
+      end else begin
+        if (write) write_at <= write_at - 1'b1;
+        read_at <= read_at + AT_W'(step);
+      end
+    end
+  end else begin : gen_any_depth
+    logic [AT_W-1:0] far;
+    logic [AT_W:0]   turn, near;
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      write_at <= '0;
-      read_at  <= AT_W'(wrapped(START));
-    end else begin
-      if (write) write_at <= write_at == AT_W'(DEPTH - 1) ? '0 : write_at + 1'b1;
-      if (fire) read_at <= near[AT_W] ? far : near[AT_W-1:0];
+    always_comb begin
+      case (going)
+        3'd0: turn = (AT_W+1)'(wrapped(-1));
+        3'd1: turn = (AT_W+1)'(wrapped(-STEP_KX));
+        3'd2: turn = (AT_W+1)'(wrapped(-STEP_KY));
+        3'd3: turn = GROUPS > 1 ? (AT_W+1)'(wrapped(-STEP_GROUP)) : 'x;
+        3'd4: turn = (AT_W+1)'(wrapped(-STEP_OX));
+        3'd5: turn = (AT_W+1)'(wrapped(-STEP_OY));
+        3'd6: turn = (AT_W+1)'(wrapped(-STEP_END));
+        default: turn = 'x;
+      endcase
+    end
+
+    assign far  = read_at + turn[AT_W-1:0];
+    assign near = {1'b0, read_at} + turn - (AT_W+1)'(DEPTH);
+
+    always_ff @(posedge clk) begin
+      if (rst) begin
+        write_at <= '0;
+        read_at  <= AT_W'(wrapped(-START));
+      end else begin
+        if (write) write_at <= write_at == '0 ? AT_W'(DEPTH - 1) : write_at - 1'b1;
+        if (fire) read_at <= near[AT_W] ? far : near[AT_W-1:0];
+      end
     end
   end
 

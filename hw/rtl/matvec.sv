@@ -13,10 +13,12 @@
 //            there are such, ROWS_FILE and COLUMNS_FILE hold a word for each row and column of the
 //            image; their sum is b*(MH/PE).
 // Reference  popshift.hw.stages.MatVec (bit-exact, cycle-exact)
-// Latency    4 + DOT_CYCLES cycles from the operation that ends a neuron fold to m_axis_tvalid
-// II         (MW/SIMD) * (MH/GROUPS/PE) cycles a vector, which is read in the first MW/SIMD of them
-// Stall      the last operation of a neuron fold waits for a place in the output buffer; the
-//            pipeline itself never stalls; no combinational path from input to output or back
+// Latency    4 + DOT_CYCLES cycles from the operation that ends a neuron fold to m_axis_tvalid, one
+//            more if VECTOR_BLOCK; with several neuron folds see replay for that before operations
+// II         (MW/SIMD) * (MH/GROUPS/PE) cycles a vector; the next vector may come meanwhile
+// Stall      operations of the first neuron fold wait for their beat, the last of each for a place in
+//            the output buffer; the pipeline itself never stalls; no combinational path from input
+//            to output or back
 // Reset      rst clears counters, valid bits and accumulators; other data and memories are not reset
 module matvec #(
   parameter logic [47:0] KERNEL = 48'("xnor"),  // see dot
@@ -48,14 +50,15 @@ module matvec #(
   parameter int CAPACITY     = 1,       // of the output buffer, beats
   parameter int UNROLLED     = 0,       // 1: SIMD = MW, PE = MH, and WEIGHTS instead of a memory
   parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0,
-  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
   parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
+  parameter int WEIGHTS_SLICE = PE * SIMD * W_BITS, // bits of a weight memory, see rom
   parameter int LEVELS_BLOCK  = 0,      // levels alike
-  /* verilator lint_on UNUSEDPARAM */
-  parameter     WEIGHTS_FILE = "weights.hex",
-  parameter     LEVELS_FILE  = "levels.hex",
-  parameter     ROWS_FILE    = "rows.hex",
-  parameter     COLUMNS_FILE = "columns.hex"
+  parameter int LEVELS_SLICE  = PE * (STEPS * LEVEL_BITS + DIRECTIONS),
+  parameter int VECTOR_BLOCK  = 0,      // 1: the vector in block RAM, where it is kept
+  parameter     WEIGHTS_FILE = "weights",
+  parameter     LEVELS_FILE  = "levels",
+  parameter     ROWS_FILE    = "rows",
+  parameter     COLUMNS_FILE = "columns"
 ) (
   input  logic                   clk,
   input  logic                   rst,
@@ -95,30 +98,27 @@ module matvec #(
   logic [NF_W-1:0]   nf;
   logic [FOLD_W-1:0] fold;
   logic [WORD_W-1:0] word;
-  logic              is_reading, is_last, has_place, fire;
+  logic              is_last, is_last_of_group, can_fire, has_place, fire;
+  /* verilator lint_off UNUSEDSIGNAL */ // only for a word counter and for borders
+  logic              is_last_fold;
+  /* verilator lint_on UNUSEDSIGNAL */
 
-  assign is_reading    = nf == '0;
-  assign is_last       = sf == SF_W'(SF - 1);
-  assign s_axis_tready = is_reading && (!is_last || has_place);
-  assign fire          = (!is_reading || s_axis_tvalid) && (!is_last || has_place);
+  assign fire = can_fire && (!is_last || has_place);
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      sf   <= '0;
-      nf   <= '0;
-    end else if (fire) begin
-      sf   <= is_last ? '0 : sf + 1'b1;
-      if (is_last) nf <= nf == NF_W'(NF - 1) ? '0 : nf + 1'b1;
-    end
-  end
+  counter #(.MODULUS(SF)) synapse_folds (
+    .clk, .rst, .step(fire), .value(sf), .is_last
+  );
+  counter #(.MODULUS(NF)) neuron_folds (
+    .clk, .rst, .step(fire && is_last), .value(nf), .is_last(is_last_of_group)
+  );
 
   if (GROUPS > 1) begin : gen_fold
-    always_ff @(posedge clk) begin
-      if (rst) fold <= '0;
-      else if (fire && is_last) fold <= fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;
-    end
+    counter #(.MODULUS(FOLDS)) folds (
+      .clk, .rst, .step(fire && is_last), .value(fold), .is_last(is_last_fold)
+    );
   end else begin : gen_fold_of_group
-    assign fold = nf;
+    assign fold         = nf;
+    assign is_last_fold = is_last_of_group;
   end
 
   // The word is fold * SF + sf; a counter of its own only where that is no concatenation.
@@ -128,41 +128,44 @@ module matvec #(
     assign word = {fold, sf};
   end else begin : gen_word
     always_ff @(posedge clk) begin
-      if (rst) word <= '0;
-      else if (fire) word <= word == WORD_W'(WORDS - 1) ? '0 : word + 1'b1;
+      if (rst || (fire && is_last && is_last_fold)) word <= '0;
+      else if (fire) word <= word + 1'b1;
     end
   end
 
-  // The vector, kept for the neuron folds that replay it.
+  // The beat in cycle BEAT_AT after fire. With several neuron folds the vector is kept for them.
+  localparam int BEAT_AT = NF > 1 && VECTOR_BLOCK != 0 ? 2 : 1;
+
   logic [BEAT_W-1:0] beat;
   if (NF > 1) begin : gen_replay
-    logic [BEAT_W-1:0] vector[SF];
-    always_ff @(posedge clk) if (fire && is_reading) vector[sf] <= s_axis_tdata;
-    assign beat = is_reading ? s_axis_tdata : vector[sf];
+    replay #(.BITS(BEAT_W), .WORDS(SF), .IS_BLOCK(VECTOR_BLOCK)) vectors (
+      .clk, .rst,
+      .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+      .word(sf), .is_first_turn(nf == '0), .ends_vector(is_last && is_last_of_group),
+      .can_fire, .fire, .beat
+    );
   end else begin : gen_once
-    assign beat = s_axis_tdata;
+    assign can_fire      = s_axis_tvalid;
+    assign s_axis_tready = !is_last || has_place;
+    always_ff @(posedge clk) beat <= s_axis_tdata;
   end
 
-  // What follows fire: in cycle 1 the weight memory, in cycle 2 its output register, which block RAM
-  // needs to be fast; in cycle SUM_AT the sum of products, then the accumulator.
-  localparam int SUM_AT = 2 + DOT_CYCLES;
+  // A cycle later the weights; in cycle SUM_AT the sum of products, then the accumulator.
+  localparam int WEIGHTS_AT = BEAT_AT + 1;
+  localparam int SUM_AT     = WEIGHTS_AT + DOT_CYCLES;
 
   logic [WORD_BITS-1:0] weights;
   if (UNROLLED != 0) begin : gen_constants
     assign weights = WEIGHTS;
   end else begin : gen_memory
-    (* rom_style = WEIGHTS_BLOCK != 0 ? "block" : "auto" *)
-    logic [WORD_BITS-1:0] memory[WORDS];
     logic [WORD_BITS-1:0] read;
-    initial $readmemh(WEIGHTS_FILE, memory);
-
-    always_ff @(posedge clk) begin
-      read    <= memory[word];
-      weights <= read;
-    end
+    rom #(
+      .WIDTH(WORD_BITS), .WORDS(WORDS), .SLICE(WEIGHTS_SLICE), .IS_BLOCK(WEIGHTS_BLOCK),
+      .FILE(WEIGHTS_FILE)
+    ) memory (.clk, .at(word), .y(read));
+    delay #(.WIDTH(WORD_BITS), .CYCLES(WEIGHTS_AT - 2)) words (.clk, .x(read), .y(weights));
   end
 
-  logic [BEAT_W-1:0]  beat_1;
   logic [SUM_AT:1]    valid, last;
   logic               is_sum, ends_sum, done;
 
@@ -170,8 +173,7 @@ module matvec #(
   assign ends_sum = valid[SUM_AT] && last[SUM_AT];
 
   always_ff @(posedge clk) begin
-    beat_1    <= beat;
-    last      <= {last[SUM_AT-1:1], is_last};
+    last <= {last[SUM_AT-1:1], is_last};
     if (rst) begin
       valid <= '0;
       done  <= 1'b0;
@@ -187,7 +189,7 @@ module matvec #(
     .KERNEL(KERNEL), .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
     .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH),
     .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES), .UNROLLED(UNROLLED), .WEIGHTS(WEIGHTS)
-  ) products (.clk, .x(beat_1), .w(weights), .y(sums), .plus);
+  ) products (.clk, .x(beat), .w(weights), .y(sums), .plus);
 
   // The accumulator starts from 0 because the end of the sum before cleared it.
   logic [PE*ACC_BITS-1:0] totals;
@@ -224,7 +226,7 @@ module matvec #(
       .OUT_HEIGHT(OUT_HEIGHT), .OUT_WIDTH(OUT_WIDTH), .AT_W(AT_W),
       .ROWS_FILE(ROWS_FILE), .COLUMNS_FILE(COLUMNS_FILE)
     ) positions (
-      .clk, .rst, .ends_vector(fire && is_last && fold == FOLD_W'(FOLDS - 1)), .offset
+      .clk, .rst, .ends_vector(fire && is_last && is_last_fold), .offset
     );
   end else begin : gen_everywhere
     assign offset = '0;
@@ -234,12 +236,13 @@ module matvec #(
     at_1 <= AT_W'(fold);
     at_2 <= at_1 + offset;
   end
-  delay #(.WIDTH(AT_W), .CYCLES(DOT_CYCLES - 1)) levels (.clk, .x(at_2), .y(at));
+  delay #(.WIDTH(AT_W), .CYCLES(SUM_AT - 3)) levels (.clk, .x(at_2), .y(at));
 
   neuron_end #(
     .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
     .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(LEVEL_WORDS), .OUT_BITS(OUT_BITS),
-    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .CAPACITY(CAPACITY), .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_SLICE(LEVELS_SLICE),
+    .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,

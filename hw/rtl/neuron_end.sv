@@ -23,10 +23,9 @@ module neuron_end #(
   parameter  int WORDS        = 1,       // of the level memory
   parameter  int OUT_BITS     = X_BITS,
   parameter  int CAPACITY     = 1,       // of the output buffer, beats
-  /* verilator lint_off UNUSEDPARAM */ // it reads no attributes
   parameter  int LEVELS_BLOCK = 0,       // 1: levels in block RAM, 0: as synthesis likes
-  /* verilator lint_on UNUSEDPARAM */
-  parameter      LEVELS_FILE  = "levels.hex",
+  parameter  int LEVELS_SLICE = PE * (STEPS * LEVEL_BITS + DIRECTIONS), // bits of a level memory, see rom
+  parameter      LEVELS_FILE  = "levels",
   localparam int AT_W         = WORDS > 1 ? $clog2(WORDS) : 1
 ) (
   input  logic                   clk,
@@ -52,17 +51,13 @@ module neuron_end #(
 
   if (STEPS > 0) begin : gen_thresholds
     localparam int LEVELS_W = PE * STEPS * LEVEL_BITS;
+    localparam int WORD_W   = LEVELS_W + PE * DIRECTIONS;
 
-    // The register behind the memory is for block RAM, which is slow without it.
-    (* rom_style = LEVELS_BLOCK != 0 ? "block" : "auto" *)
-    logic [LEVELS_W+PE*DIRECTIONS-1:0] memory[WORDS];
-    logic [LEVELS_W+PE*DIRECTIONS-1:0] read, levels;
-    initial $readmemh(LEVELS_FILE, memory);
-
-    always_ff @(posedge clk) begin
-      read   <= memory[at];
-      levels <= read;
-    end
+    logic [WORD_W-1:0] levels;
+    rom #(
+      .WIDTH(WORD_W), .WORDS(WORDS), .SLICE(LEVELS_SLICE), .IS_BLOCK(LEVELS_BLOCK),
+      .FILE(LEVELS_FILE)
+    ) memory (.clk, .at, .y(levels));
 
     for (genvar p = 0; p < PE; p++) begin : gen_lane
       staircase #(

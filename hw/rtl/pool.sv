@@ -10,7 +10,7 @@
 //            a sum in OUT_BITS, two's complement if X_SIGNED or X_BIPOLAR.
 // Reference  popshift.hw.stages.Pool (bit-exact, cycle-exact)
 // Latency    from the operation with the last element of a window to m_axis_tvalid: 3 cycles, 4 if
-//            IS_OVERLAPPING; there an accepted beat may be read 1 cycle later
+//            IS_OVERLAPPING, where an accepted beat may be read 1 cycle later, 5 if IS_PARTIAL_BLOCK
 // II         the beats in of an image; if IS_OVERLAPPING, the taps of all windows if they are more
 // Stall      the operation with the last element of a window waits for a place in the output buffer;
 //            no combinational path from input to output or back
@@ -22,7 +22,9 @@ module pool #(
   parameter int X_BIPOLAR  = 0,
   parameter int IS_SUM     = 0,
   parameter int OUT_BITS   = X_BITS,
+  parameter int CAPACITY   = 4,      // of the output buffer, beats
   parameter int IS_OVERLAPPING = 0,  // 1: windows share pixels, which a line buffer repeats
+  parameter int IS_PARTIAL_BLOCK = 0,  // 1: partial results in block RAM; then FOLDS >= 3
   parameter int HEIGHT     = 4,
   parameter int WIDTH      = 4,
   parameter int FOLDS      = 1,   // beats of a pixel
@@ -39,7 +41,7 @@ module pool #(
   parameter int IS_PADDED  = 0,
   parameter int DEPTH      = 12,  // words of the line buffer
   parameter int AHEAD_BITS = 5,
-  parameter int ROOM_BITS  = 5,
+  parameter int HELD_BITS  = 5,
   parameter int IS_BLOCK   = 0    // 1: line buffer in block RAM
 ) (
   input  logic                   clk,
@@ -58,9 +60,16 @@ module pool #(
   localparam int WORDS  = IS_OVERLAPPING != 0 ? FOLDS : CELLS * FOLDS;
   localparam int WORD_W = WORDS > 1 ? $clog2(WORDS) : 1;
 
-  // Element and place in the window, in the cycle earlier the partial result.
+  if (IS_PARTIAL_BLOCK != 0 && (IS_OVERLAPPING != 0 || FOLDS < 3)) begin : gen_check
+    $error("pool: partial results are read before those of FOLDS=%0d are written (%m)", FOLDS);
+  end
+
+  // Element and place in the window; where its partial result is, two cycles earlier as well.
   logic [PE*X_BITS-1:0] x;
   logic [WORD_W-1:0]    word;
+  /* verilator lint_off UNUSEDSIGNAL */ // only for block RAM
+  logic [WORD_W-1:0]    early_word;
+  /* verilator lint_on UNUSEDSIGNAL */
   logic                 valid, is_padding, is_first, is_last;
   logic                 fire, yields, has_place;
 
@@ -75,7 +84,7 @@ module pool #(
       .OUT_HEIGHT(OUT_HEIGHT), .OUT_WIDTH(OUT_WIDTH), .KERNEL_Y(KERNEL_Y), .KERNEL_X(KERNEL_X),
       .STRIDE_Y(STRIDE_Y), .STRIDE_X(STRIDE_X), .DILATION_Y(DILATION_Y), .DILATION_X(DILATION_X),
       .PAD_TOP(PAD_TOP), .PAD_LEFT(PAD_LEFT), .IS_PADDED(IS_PADDED), .DEPTH(DEPTH),
-      .AHEAD_BITS(AHEAD_BITS), .ROOM_BITS(ROOM_BITS), .IS_BLOCK(IS_BLOCK)
+      .AHEAD_BITS(AHEAD_BITS), .HELD_BITS(HELD_BITS), .IS_BLOCK(IS_BLOCK)
     ) lines (
       .clk, .rst,
       .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
@@ -83,6 +92,7 @@ module pool #(
       .data_valid(valid), .data_is_padding(is_padding), .data(x)
     );
 
+    assign early_word = fold;
     always_ff @(posedge clk) begin
       fold_1   <= fold;
       word     <= fold_1;
@@ -109,13 +119,19 @@ module pool #(
     );
 
     assign is_padding = 1'b0;
+
+    // A register, two more while block RAM is read.
+    localparam int CYCLES = IS_PARTIAL_BLOCK != 0 ? 3 : 1;
+    logic [CYCLES:1] valids;
+
+    assign valid = valids[CYCLES];
+    delay #(.WIDTH(WORD_W), .CYCLES(1)) early_words (.clk, .x(word_0), .y(early_word));
+    delay #(.WIDTH(PE * X_BITS + WORD_W + 2), .CYCLES(CYCLES)) elements (
+      .clk, .x({s_axis_tdata, word_0, is_first_0, yields}), .y({x, word, is_first, is_last})
+    );
     always_ff @(posedge clk) begin
-      x        <= s_axis_tdata;
-      word     <= word_0;
-      is_first <= is_first_0;
-      is_last  <= yields;
-      if (rst) valid <= 1'b0;
-      else valid <= fire && is_inside;
+      if (rst) valids <= '0;
+      else valids <= CYCLES'({valids, fire && is_inside});
     end
   end
 
@@ -123,7 +139,15 @@ module pool #(
   logic [PE*OUT_BITS-1:0] partial, result, result_1;
   logic                   result_valid;
 
-  if (WORDS > 1) begin : gen_memory
+  if (IS_PARTIAL_BLOCK != 0) begin : gen_block
+    logic [PE*OUT_BITS-1:0] read;
+    ram #(.WIDTH(PE * OUT_BITS), .DEPTH(WORDS), .IS_BLOCK(1)) partials (
+      .clk,
+      .write_enable(valid), .write_at(word), .write_data(result),
+      .read_enable(1'b1), .read_at(early_word), .read_data(read)
+    );
+    always_ff @(posedge clk) partial <= read;
+  end else if (WORDS > 1) begin : gen_memory
     logic [PE*OUT_BITS-1:0] memory[WORDS];
     assign partial = memory[word];
     always_ff @(posedge clk) if (valid) memory[word] <= result;
@@ -166,7 +190,7 @@ module pool #(
     else result_valid <= valid && is_last;
   end
 
-  credit_buffer #(.WIDTH(PE * OUT_BITS), .CAPACITY(IS_OVERLAPPING != 0 ? 5 : 4)) buffer (
+  credit_buffer #(.WIDTH(PE * OUT_BITS), .CAPACITY(CAPACITY)) buffer (
     .clk, .rst,
     .take(fire && yields), .has_place,
     .push(result_valid), .push_data(result_1),

@@ -39,68 +39,70 @@ module pool_position #(
     $error("pool_position: windows of %0d x %0d overlap (%m)", KERNEL_Y, KERNEL_X);
   end
 
+  // Cells, a window and the gap behind it, and places in them; where an image ends.
+  localparam int END_X = WIDTH + PAD_LEFT - 1;
+  localparam int END_Y = HEIGHT + PAD_TOP - 1;
+  localparam int KX_W  = STRIDE_X > 1 ? $clog2(STRIDE_X) : 1;
+  localparam int KY_W  = STRIDE_Y > 1 ? $clog2(STRIDE_Y) : 1;
+  localparam int OX_W  = $clog2(END_X / STRIDE_X + 2);
+  localparam int OY_W  = $clog2(END_Y / STRIDE_Y + 2);
   localparam int FOLD_W = FOLDS > 1 ? $clog2(FOLDS) : 1;
-  localparam int IX_W   = WIDTH > 1 ? $clog2(WIDTH) : 1;
-  localparam int IY_W   = HEIGHT > 1 ? $clog2(HEIGHT) : 1;
-  localparam int KX_W   = STRIDE_X > 1 ? $clog2(STRIDE_X) : 1;
-  localparam int KY_W   = STRIDE_Y > 1 ? $clog2(STRIDE_Y) : 1;
-  localparam int OX_W   = $clog2(CELLS + 1);
-  localparam int OY_W   = $clog2((HEIGHT + PAD_TOP + STRIDE_Y - 1) / STRIDE_Y + 1);
 
+  /* verilator lint_off UNUSEDSIGNAL */ // only where it is a part of the word
   logic [FOLD_W-1:0] fold;
-  logic [IX_W-1:0]   ix;
-  logic [IY_W-1:0]   iy;
+  /* verilator lint_on UNUSEDSIGNAL */
   logic [KX_W-1:0]   kx;
   logic [KY_W-1:0]   ky;
   logic [OX_W-1:0]   ox;
   logic [OY_W-1:0]   oy;
-  logic              ends_pixel, ends_row, ends_image, ends_cell_x, ends_cell_y;
+  logic              ends_pixel, is_end_x, is_end_y, ends_cell_x, ends_cell_y;
 
-  assign ends_pixel  = fold == FOLD_W'(FOLDS - 1);
-  assign ends_row    = ends_pixel && ix == IX_W'(WIDTH - 1);
-  assign ends_image  = ends_row && iy == IY_W'(HEIGHT - 1);
-  assign ends_cell_x = kx == KX_W'(STRIDE_X - 1);
-  assign ends_cell_y = ky == KY_W'(STRIDE_Y - 1);
+  assign is_end_x    = int'(ox) == END_X / STRIDE_X && int'(kx) == END_X % STRIDE_X;
+  assign is_end_y    = int'(oy) == END_Y / STRIDE_Y && int'(ky) == END_Y % STRIDE_Y;
+  assign ends_cell_x = int'(kx) == STRIDE_X - 1;
+  assign ends_cell_y = int'(ky) == STRIDE_Y - 1;
 
   assign is_inside = int'(kx) < KERNEL_X && int'(ky) < KERNEL_Y
                   && int'(ox) < OUT_WIDTH && int'(oy) < OUT_HEIGHT;
-  assign is_first  = (kx == '0 || ix == '0) && (ky == '0 || iy == '0);
-  assign is_last   = (kx == KX_W'(KERNEL_X - 1) || ix == IX_W'(WIDTH - 1))
-                  && (ky == KY_W'(KERNEL_Y - 1) || iy == IY_W'(HEIGHT - 1));
+  assign is_first  = (kx == '0 || (PAD_LEFT > 0 && ox == '0 && int'(kx) == PAD_LEFT))
+                  && (ky == '0 || (PAD_TOP > 0 && oy == '0 && int'(ky) == PAD_TOP));
+  assign is_last   = (int'(kx) == KERNEL_X - 1 || is_end_x)
+                  && (int'(ky) == KERNEL_Y - 1 || is_end_y);
+
+  counter #(.MODULUS(FOLDS)) folds (
+    .clk, .rst, .step(fire), .value(fold), .is_last(ends_pixel)
+  );
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      fold <= '0;
-      ix   <= '0;
-      iy   <= '0;
-      kx   <= KX_W'(PAD_LEFT);
-      ky   <= KY_W'(PAD_TOP);
-      ox   <= '0;
-      oy   <= '0;
-      word <= '0;
-    end else if (fire) begin
-      fold <= ends_pixel ? '0 : fold + 1'b1;
-      if (ends_row) begin
-        ix   <= '0;
-        kx   <= KX_W'(PAD_LEFT);
-        ox   <= '0;
-        word <= '0;
-      end else if (ends_pixel) begin
-        ix   <= ix + 1'b1;
-        kx   <= ends_cell_x ? '0 : kx + 1'b1;
-        ox   <= ends_cell_x ? ox + 1'b1 : ox;
-        word <= ends_cell_x ? word + 1'b1 : word - WORD_W'(FOLDS - 1);
-      end else begin
-        word <= word + 1'b1;
+      kx <= KX_W'(PAD_LEFT);
+      ky <= KY_W'(PAD_TOP);
+      ox <= '0;
+      oy <= '0;
+    end else if (fire && ends_pixel) begin
+      kx <= is_end_x ? KX_W'(PAD_LEFT) : ends_cell_x ? '0 : kx + 1'b1;
+      if (is_end_x) ox <= '0;
+      else if (ends_cell_x) ox <= ox + 1'b1;
+      if (is_end_x) begin
+        ky <= is_end_y ? KY_W'(PAD_TOP) : ends_cell_y ? '0 : ky + 1'b1;
+        if (is_end_y) oy <= '0;
+        else if (ends_cell_y) oy <= oy + 1'b1;
       end
-      if (ends_image) begin
-        iy <= '0;
-        ky <= KY_W'(PAD_TOP);
-        oy <= '0;
-      end else if (ends_row) begin
-        iy <= iy + 1'b1;
-        ky <= ends_cell_y ? '0 : ky + 1'b1;
-        oy <= ends_cell_y ? oy + 1'b1 : oy;
+    end
+  end
+
+  // The word is ox * FOLDS + fold; a counter of its own only where that is no concatenation.
+  if (FOLDS == 1) begin : gen_word_is_cell
+    assign word = WORD_W'(ox);
+  end else if (FOLDS == 1 << FOLD_W) begin : gen_word_is_both
+    assign word = WORD_W'({ox, fold});
+  end else begin : gen_word
+    always_ff @(posedge clk) begin
+      if (rst) word <= '0;
+      else if (fire) begin
+        if (!ends_pixel) word <= word + 1'b1;
+        else if (is_end_x) word <= '0;
+        else word <= ends_cell_x ? word + 1'b1 : word - WORD_W'(FOLDS - 1);
       end
     end
   end

@@ -47,7 +47,6 @@ module stream_fifo #(
   end else begin : gen_block_ram
     localparam int ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1;
     localparam int COUNT_W = $clog2(DEPTH + 1);
-    localparam logic [ADDRESS-1:0] LAST = ADDRESS'(DEPTH - 1);
 
     // `places` counts every beat until it has left, `waiting` those not yet read ahead.
     logic [COUNT_W-1:0] places, waiting;
@@ -59,20 +58,21 @@ module stream_fifo #(
     assign read          = waiting != '0 && has_place;
     assign s_axis_tready = places != '0;
 
+    /* verilator lint_off PINCONNECTEMPTY */
+    counter #(.MODULUS(DEPTH)) writes (.clk, .rst, .step(fire), .value(write_at), .is_last());
+    counter #(.MODULUS(DEPTH)) reads (.clk, .rst, .step(read), .value(read_at), .is_last());
+    /* verilator lint_on PINCONNECTEMPTY */
+
     always_ff @(posedge clk) begin
       data_2 <= data_1;
       if (rst) begin
-        places   <= COUNT_W'(DEPTH);
-        waiting  <= '0;
-        write_at <= '0;
-        read_at  <= '0;
-        valid_1  <= 1'b0;
-        valid_2  <= 1'b0;
+        places  <= COUNT_W'(DEPTH);
+        waiting <= '0;
+        valid_1 <= 1'b0;
+        valid_2 <= 1'b0;
       end else begin
         if (fire != pop) places <= places + (fire ? '1 : COUNT_W'(1));
         if (fire != read) waiting <= waiting + (read ? '1 : COUNT_W'(1));
-        if (fire) write_at <= write_at == LAST ? '0 : write_at + 1'b1;
-        if (read) read_at <= read_at == LAST ? '0 : read_at + 1'b1;
         valid_1 <= read;
         valid_2 <= valid_1;
       end

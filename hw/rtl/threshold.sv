@@ -21,7 +21,8 @@ module threshold #(
   parameter int OUT_BITS    = 1,
   parameter int BASE        = 0,
   parameter int LEVELS_BLOCK = 0, // 1: levels in block RAM, 0: as synthesis likes
-  parameter     LEVELS_FILE = "levels.hex"
+  parameter int LEVELS_SLICE = PE * (STEPS * LEVEL_BITS + DIRECTIONS), // bits of a level memory, see rom
+  parameter     LEVELS_FILE = "levels"
 ) (
   input  logic                   clk,
   input  logic                   rst,
@@ -48,24 +49,26 @@ module threshold #(
 
   assign fire = s_axis_tvalid && s_axis_tready;
 
+  /* verilator lint_off PINCONNECTEMPTY */
+  counter #(.MODULUS(FOLDS)) folds (.clk, .rst, .step(fire), .value(fold), .is_last());
+  /* verilator lint_on PINCONNECTEMPTY */
+
   always_ff @(posedge clk) begin
     x_1 <= s_axis_tdata;
     x_2 <= x_1;
     if (rst) begin
-      fold    <= '0;
       valid_1 <= 1'b0;
       valid_2 <= 1'b0;
     end else begin
       valid_1 <= fire;
       valid_2 <= valid_1;
-      if (fire) fold <= fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;
     end
   end
 
   neuron_end #(
     .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
     .LEVEL_BITS(LEVEL_BITS), .BASE(BASE), .WORDS(FOLDS), .OUT_BITS(OUT_BITS), .CAPACITY(4),
-    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_FILE(LEVELS_FILE)
+    .LEVELS_BLOCK(LEVELS_BLOCK), .LEVELS_SLICE(LEVELS_SLICE), .LEVELS_FILE(LEVELS_FILE)
   ) results (
     .clk, .rst,
     .take(fire), .has_place(s_axis_tready),

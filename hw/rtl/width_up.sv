@@ -31,24 +31,21 @@ module width_up #(
     $error("width_up: RATIO=%0d must be >= 2 (%m)", RATIO);
   end
 
-  localparam int PART_W = $clog2(RATIO);
-
-  logic [PART_W-1:0]             part;
   logic [(RATIO-1)*NARROW-1:0]   parts;
   logic [RATIO*NARROW-1:0]       wide;
   logic                          is_last, has_place, fire;
 
-  assign is_last       = part == PART_W'(RATIO - 1);
   assign s_axis_tready = !is_last || has_place;
   assign fire          = s_axis_tvalid && s_axis_tready;
   assign wide          = {s_axis_tdata, parts};
 
+  /* verilator lint_off PINCONNECTEMPTY */
+  counter #(.MODULUS(RATIO)) place (.clk, .rst, .step(fire), .value(), .is_last);
+  /* verilator lint_on PINCONNECTEMPTY */
+
   always_ff @(posedge clk) begin
     // The parts move down by one place; after RATIO-1 of them the first is in the low bits.
     if (fire) parts <= wide[RATIO*NARROW-1:NARROW];
-
-    if (rst) part <= '0;
-    else if (fire) part <= is_last ? '0 : part + 1'b1;
   end
 
   credit_buffer #(.WIDTH(RATIO * NARROW), .CAPACITY(1), .AT_ONCE(1)) buffer (

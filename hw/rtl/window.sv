@@ -37,7 +37,7 @@ module window #(
   parameter int IS_PADDED  = 0,
   parameter int DEPTH      = 12,  // words of the line buffer
   parameter int AHEAD_BITS = 5,
-  parameter int ROOM_BITS  = 5,
+  parameter int HELD_BITS  = 5,
   parameter int IS_BLOCK   = 0    // 1: line buffer in block RAM
 ) (
   input  logic                   clk,
@@ -63,7 +63,7 @@ module window #(
     .OUT_HEIGHT(OUT_HEIGHT), .OUT_WIDTH(OUT_WIDTH), .KERNEL_Y(KERNEL_Y), .KERNEL_X(KERNEL_X),
     .STRIDE_Y(STRIDE_Y), .STRIDE_X(STRIDE_X), .DILATION_Y(DILATION_Y), .DILATION_X(DILATION_X),
     .PAD_TOP(PAD_TOP), .PAD_LEFT(PAD_LEFT), .IS_PADDED(IS_PADDED), .DEPTH(DEPTH),
-    .AHEAD_BITS(AHEAD_BITS), .ROOM_BITS(ROOM_BITS), .IS_BLOCK(IS_BLOCK)
+    .AHEAD_BITS(AHEAD_BITS), .HELD_BITS(HELD_BITS), .IS_BLOCK(IS_BLOCK)
   ) lines (
     .clk, .rst,
     .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,

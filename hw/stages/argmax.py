@@ -120,5 +120,5 @@ class Argmax(Stage):
                 "X_SIGNED": int(self.input_dtype.encoding is Encoding.SIGNED),
                 "CAPACITY": self.schedule().pipes["m_axis"].capacity,
             },
-            sources=("credit_buffer",),
+            sources=("counter", "credit_buffer"),
         )

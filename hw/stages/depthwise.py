@@ -164,22 +164,30 @@ class Depthwise(Layer):
     def cost(self) -> Cost:
         """Control, weight memory, kernels, accumulators, thresholds, output buffer."""
         folds, words = self.neuron_folds, self.taps * self.neuron_folds
-        total = cost.counter(self.taps) + cost.counter(folds) + cost.counter(words)
+        total = cost.counter(self.taps) + cost.counter(folds)
+        if folds.bit_count() > 1:
+            total += cost.counter(words)
         cycles = 2 + self.dot_cycles
         address = (folds - 1).bit_length()
         total += cost.register(self.input_types[0].width_bits + 2 * cycles + cycles * address)
         total += Cost(lut=6, ff=cycles + 1)
         total += self.products_cost(words, 1, dots=self.pe)
         bits = self.lanes * self.accumulator_dtype.bits
-        # A LUT a bit before the adder, which starts a sum from 0.
-        total += cost.adder(self.accumulator_dtype.bits).times(self.lanes) + Cost(lut=bits, ff=bits)
-        total += cost.lut_ram(folds, bits) if folds > 1 else cost.register(bits)
+        if self.taps == 1:
+            total += cost.register(bits)
+        elif self.sum_dtype(1).bits == 1 and self.accumulator_dtype.bits < cost.CHAIN_MIN_BITS:
+            # An increment, which takes the LUT that starts a sum from 0.
+            total += Cost(lut=bits + self.lanes, ff=bits)
+        else:
+            total += cost.carried_sum(self.accumulator_dtype.bits).times(self.lanes)
+            total += Cost(lut=bits, ff=bits)
+        if self.taps > 1:
+            total += cost.lut_ram(folds, bits) if folds > 1 else cost.register(bits)
         return total + self.end_cost(self._capacity)
 
     def module(self) -> Module:
         """``depthwise.sv``; weight word ``tap * neuron_folds + fold``."""
         words = np.ascontiguousarray(self.weights.T).reshape(-1, self.lanes)
-        weights = self.weight_memory(words)
         return Module(
             name="depthwise",
             parameters={
@@ -187,9 +195,8 @@ class Depthwise(Layer):
                 "CHANNELS": self.channels,
                 "MULTIPLIER": self.multiplier,
                 "CAPACITY": self._capacity,
-                "WEIGHTS_BLOCK": int(cost.is_block_rom(len(words), weights.width_bits)),
-                **self.parameters(1),
+                **self.parameters(len(words), 1),
             },
-            memories={"WEIGHTS_FILE": weights, **self.level_memory()},
+            memories={"WEIGHTS_FILE": self.weight_memory(words, 1), **self.level_memory()},
             sources=SOURCES,
         )

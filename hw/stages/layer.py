@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import DataType, Encoding, IntArray, smallest_for
+from ..dtypes import DataType, Encoding, IntArray, smallest_for, unsigned
 from ..errors import GraphError
 from ..graph import Stage
 from ..module import MemoryImage
@@ -22,7 +23,10 @@ from .kernels import DOT_SOURCES, KERNELS, Kernel, WeightCode
 from .thresholds import Thresholds
 
 # Modules of every layer besides its own.
-SOURCES = ("carried_sum", "credit_buffer", "delay", "neuron_end", "staircase", *DOT_SOURCES)
+SOURCES = (
+    *("carried_sum", "counter", "credit_buffer", "delay", "neuron_end", "rom", "staircase"),
+    *DOT_SOURCES,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,6 +101,11 @@ class Layer(Stage):
         return self.neurons // self.lanes
 
     @property
+    def products(self) -> int:
+        """Products of a neuron in a cycle."""
+        return 1
+
+    @property
     def is_unrolled(self) -> bool:
         """Whether all weights are in use in every cycle: constants, in no memory."""
         return False
@@ -166,7 +175,7 @@ class Layer(Stage):
     @property
     def dot_cycles(self) -> int:
         """Cycles from the weights to the sum of products."""
-        return self.arithmetic.cycles(self.weight_code)
+        return self.arithmetic.cycles(self.weight_code, self.products)
 
     @property
     def latency(self) -> int:
@@ -176,8 +185,14 @@ class Layer(Stage):
         """
         return 4 + self.dot_cycles
 
-    def parameters(self, simd: int) -> dict[str, int | str]:
-        """Return the parameters of kernel, accumulators and thresholds."""
+    def parameters(self, words: int, simd: int) -> dict[str, int | str]:
+        """Return the parameters of weights, kernel, accumulators and thresholds.
+
+        Args:
+            words: Of the weight memory.
+            simd: Synapses of a neuron in a word.
+        """
+        width = self.lanes * simd * self.weight_code.bits
         sums = self.sum_dtype(simd)
         parameters: dict[str, int | str] = {
             "KERNEL": self.kernel,
@@ -191,6 +206,8 @@ class Layer(Stage):
             "W_HIGH": self.weight_code.high,
             "SUM_BITS": sums.bits,
             "SUM_SIGNED": int(sums.encoding is Encoding.SIGNED),
+            "WEIGHTS_BLOCK": int(cost.is_block_rom(words, width)),
+            "WEIGHTS_SLICE": cost.rom_slice(words, width),
             "DOT_CYCLES": self.dot_cycles,
             "ACC_BITS": self.accumulator_dtype.bits,
             "ACC_SIGNED": int(self.accumulator_dtype.encoding is Encoding.SIGNED),
@@ -200,17 +217,25 @@ class Layer(Stage):
             parameters |= self.thresholds.parameters(*self.accumulator_range, self.lanes)
         return parameters
 
-    def weight_memory(self, words: IntArray) -> MemoryImage:
+    def weight_codes(self, words: IntArray) -> NDArray[np.uint64]:
+        """Return the bit patterns of weights, same shape."""
+        return self.arithmetic.to_codes(words, self.weight_code)
+
+    def weight_memory(self, words: IntArray, simd: int) -> MemoryImage:
         """Return the weight memory.
 
         Args:
             words: Weights in the order of the memory, shape ``(words, lanes * simd)``.
+            simd: Synapses of a neuron in a word.
         """
-        codes = self.arithmetic.to_codes(words, self.weight_code)
+        codes = self.weight_codes(words)
+        codes = self.arithmetic.to_memory(codes.reshape(len(words), -1, simd)).reshape(words.shape)
         bits = self.weight_code.bits
+        width = words.shape[1] * bits
         return MemoryImage(
-            words=pack_words(codes.astype(np.int64), DataType(Encoding.UNSIGNED, bits)),
-            width_bits=words.shape[1] * bits,
+            words=pack_words(codes.astype(np.int64), unsigned(bits)),
+            width_bits=width,
+            slice_bits=cost.rom_slice(len(words), width),
         )
 
     def level_memory(self) -> dict[str, MemoryImage]:
@@ -243,7 +268,11 @@ class Layer(Stage):
         else:
             total = cost.rom(words, stored) + cost.register(cost.distinct_bits(words, stored))
         of = self.arithmetic.unrolled_cost if self.is_unrolled else self.arithmetic.cost
-        return total + of(self.input_dtype, self.weight_code, simd, self.lanes // dots).times(dots)
+        kernel = of(self.input_dtype, self.weight_code, simd, self.lanes // dots)
+        if simd == 1 and self.weight_bits < self.weight_code.bits:
+            # A product by 0 or 1 is a register that 0 resets, and leaves no 1 to add.
+            kernel = Cost(ff=kernel.ff - self.lanes // dots)
+        return total + kernel.times(dots)
 
     def end_cost(self, capacity: int) -> Cost:
         """Return the cost of ``neuron_end.sv`` with an output buffer of ``capacity`` beats."""

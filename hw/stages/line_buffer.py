@@ -13,6 +13,9 @@ from ..dtypes import IntArray, smallest_for
 from ..errors import GraphError
 from ..schedule import Buffer
 
+# Modules of a line buffer.
+SOURCES = ("line_buffer", "ram", "counter", "carried_sum")
+
 # A word is there in the cycle after it was written.
 WRITE_LATENCY = 1
 
@@ -36,7 +39,8 @@ class LineBuffer:
         dilation: Rows and columns between taps of a window.
         padding: Rows and columns around the image: top, left, bottom, right.
         groups: Groups of channels, each of as many words of a pixel.
-        depth: Words held; None for the fewest that give the full rate.
+        depth: Words held; None for enough for the full rate, and as many more as the memory has.
+        word_bits: Bits of a word.
 
     Raises:
         GraphError: ``depth`` is too small, a number is out of range, the groups do not divide the
@@ -53,6 +57,7 @@ class LineBuffer:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
     depth: int | None = None
+    word_bits: int = 1
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.width, self.folds, *self.kernel, *self.stride, *self.dilation)
@@ -182,7 +187,9 @@ class LineBuffer:
     @cached_property
     def capacity(self) -> int:
         """Words held."""
-        return self.full_rate_capacity if self.depth is None else self.depth
+        if self.depth is not None:
+            return self.depth
+        return cost.filled_ram(self.full_rate_capacity, self.word_bits)
 
     @property
     def ahead_bits(self) -> int:
@@ -191,13 +198,15 @@ class LineBuffer:
         least = np.concatenate([[self.needs[-1] - self.words], self.needs[:-1]]) - positions - 1
         freed = np.concatenate([[0], self.releases[:-1]])
         most = freed + self.capacity - positions - 1
-        return smallest_for(min(-1, int(least.min())), max(0, int(most.max()))).bits
+        bits = smallest_for(min(-1, int(least.min())), max(0, int(most.max()))).bits
+        # The read address takes the same steps.
+        return max(bits, (self.capacity - 1).bit_length())
 
     @property
-    def room_bits(self) -> int:
-        """Bits of the counter of words that may be written, less one; -1 if there is no room."""
+    def held_bits(self) -> int:
+        """Bits of the counter of words held, less the capacity; 0 if no more may come."""
         surplus = int((self.releases - self.needs).max())
-        return smallest_for(-1, max(self.capacity, self.capacity + surplus) - 1).bits
+        return smallest_for(-max(self.capacity, self.capacity + surplus), 0).bits
 
     def schedule(self, *, writer: int, reader: int) -> Buffer:
         """Return the buffer between two threads."""
@@ -253,21 +262,76 @@ class LineBuffer:
             return lines
         return replace(lines, depth=int(rng.integers(lines.least_capacity, lines.capacity + 1)))
 
-    def cost(self, width_bits: int) -> Cost:
-        """Return the cost of the memory, the counters and the steps of words of ``width_bits``."""
-        sizes = (*self.kernel, *self.out_shape, self.folds // self.groups, self.groups)
-        counters = [size.bit_length() for size in sizes]
+    def cost(self) -> Cost:
+        """Return the cost of the memory, the loops and the counters of words."""
+        total = cost.ram(self.capacity, self.word_bits) + cost.register(self.word_bits + 2)
+        for turns in self._counted:
+            # The loop inside it ends with the step that it takes.
+            total += cost.counter(turns) + Cost(lut=1)
         if any(self.padding):
-            counters += [self.height.bit_length() + 1, self.width.bit_length() + 1]
-        address_bits = self.capacity.bit_length()
-        counters += [self.ahead_bits, self.room_bits, address_bits, address_bits, address_bits]
-        total = cost.ram(self.capacity, width_bits) + cost.register(width_bits)
-        for bits in counters:
-            total += cost.adder(bits) + cost.register(bits) + Cost(lut=bits)
+            total += self._padding_cost()
+        address_bits = (self.capacity - 1).bit_length()
+        steps = [step for step, _ in self._moves.values()]
+        total += cost.constants(steps, self.ahead_bits) + cost.carried_sum(self.ahead_bits)
+        total += cost.constants(self._drops, self.held_bits) + cost.carried_sum(self.held_bits)
+        # The write address counts, the read address takes the steps.
+        total += cost.counter(self.capacity) + cost.adder(address_bits)
+        total += cost.register(self.ahead_bits + self.held_bits + address_bits)
+        if self.capacity.bit_count() > 1:
+            total += cost.constants([-s % self.capacity for s in steps], address_bits)
+            total += cost.adder(address_bits + 1) + Cost(lut=address_bits)
+        return total + Cost(lut=6)
+
+    @property
+    def _moves(self) -> dict[int, tuple[int, int]]:
+        """Words from a read to the next one, and words dropped, by the loop that goes on.
+
+        Loops are axes of ``positions``, the inner one first; -1 goes on to the next image.
+        """
+        shape = self.positions.shape
+        last = tuple(size - 1 for size in shape)
+        drops = np.diff(self.releases, prepend=0).reshape(shape)
+        moves = {}
+        for axis in reversed(range(len(shape))):
+            if shape[axis] > 1:
+                # The loops inside are at their ends, those outside stand still.
+                before = (0,) * (axis + 1) + last[axis + 1 :]
+                after = (*(0,) * axis, 1, *(0,) * (len(shape) - 1 - axis))
+                step = int(self.positions[after] - self.positions[before])
+                moves[axis] = step, int(drops[before])
+        step = int(self.words + self.positions[(0,) * len(shape)] - self.positions[last])
+        moves[-1] = step, int(drops[last])
+        return moves
+
+    @property
+    def _counted(self) -> list[int]:
+        """Turns of the loops that are counted: not the outer ones after which all goes on alike."""
+        moves = list(self._moves.items())
+        if not any(self.padding):
+            while len(moves) > 1 and moves[-1][1] == moves[-2][1]:
+                moves.pop()
+        return [self.positions.shape[axis] for axis, _ in moves if axis >= 0][: len(moves) - 1]
+
+    @property
+    def _drops(self) -> list[int]:
+        """Words that a read drops, each different number once."""
+        freed = np.concatenate([[0], self.releases])
+        return [int(drop) for drop in np.unique(np.diff(freed)) if drop]
+
+    def _padding_cost(self) -> Cost:
+        """Return the cost of the position of a read and whether it is outside the image."""
+        total = Cost(lut=2)
+        for axis, size in enumerate((self.height, self.width)):
+            span = size + self.kernel[axis] * self.dilation[axis]
+            bits = (span + self.stride[axis] + self.padding[axis]).bit_length() + 1
+            # It goes on, back, or to the first one.
+            total += cost.adder(bits) + Cost(lut=2 * bits, ff=bits) + cost.is_equal(bits)
+        if self.padding[0] or self.padding[1]:
+            total += cost.is_equal(self.ahead_bits) + Cost(lut=3, ff=1)
         return total
 
-    def parameters(self, width_bits: int) -> dict[str, int | str]:
-        """Return the parameters of ``line_buffer.sv`` for words of ``width_bits``."""
+    def parameters(self) -> dict[str, int | str]:
+        """Return the parameters of ``line_buffer.sv``."""
         (rows, columns), (top, left, _, _) = self.out_shape, self.padding
         return {
             "HEIGHT": self.height,
@@ -286,6 +350,6 @@ class LineBuffer:
             "IS_PADDED": int(any(self.padding)),
             "DEPTH": self.capacity,
             "AHEAD_BITS": self.ahead_bits,
-            "ROOM_BITS": self.room_bits,
-            "IS_BLOCK": int(cost.is_block_ram(self.capacity, width_bits)),
+            "HELD_BITS": self.held_bits,
+            "IS_BLOCK": int(cost.is_block_ram(self.capacity, self.word_bits)),
         }

@@ -11,17 +11,20 @@ import numpy as np
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import IntArray, smallest_for
+from ..dtypes import IntArray, smallest_for, unsigned
 from ..errors import GraphError
 from ..graph import StreamType
 from ..module import MemoryImage, Module
 from ..packing import pack_words
-from ..schedule import Pipe, Schedule, Thread, table
+from ..schedule import Buffer, Pipe, Schedule, Thread, table
 from .border import Border, random_border
 from .checks import check_fold
 from .kernels import KERNELS
 from .layer import SOURCES, Layer
 from .thresholds import Thresholds
+
+# A beat of a kept vector is there in the cycle after it was written.
+WRITE_LATENCY = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,9 +35,9 @@ class MatVec(Layer):
     its own neurons, group by group.
 
     Neuron fold ``nf`` holds neurons ``nf * pe`` to ``nf * pe + pe - 1``, synapse fold ``sf`` alike.
-    The vector is read while the first neuron fold of a group is computed and replayed for its
-    others; each neuron fold takes ``MW / simd`` cycles and yields one beat of ``pe`` neurons. See
-    ``Layer`` for the fields that every layer has.
+    Each neuron fold takes ``MW / simd`` cycles and yields one beat of ``pe`` neurons. Several of a
+    group read the vector from a buffer, which takes the next one meanwhile. See ``Layer`` for the
+    fields that every layer has.
 
     Attributes:
         weights: Integers, shape ``(MH, MW)``: neurons of all groups, synapses of one neuron.
@@ -122,16 +125,67 @@ class MatVec(Layer):
             return (self.thresholds.execute(sums),)
         return (self.border.execute(self.thresholds, sums),)
 
+    @property
+    def is_vector_block(self) -> bool:
+        """Whether the vectors that several neuron folds read are in block RAM."""
+        width = self.simd * self.input_dtype.bits
+        return self.neuron_folds > self.groups and cost.is_block_ram(self._kept_words, width)
+
+    @property
+    def _kept_words(self) -> int:
+        """Words of the memory of two vectors, each of a power of two."""
+        return 2 << (self.synapse_folds - 1).bit_length()
+
+    @property
+    def products(self) -> int:
+        """Products of a neuron in a cycle."""
+        return self.simd
+
+    @property
+    def dot_cycles(self) -> int:
+        """Cycles from the weights to the sum of products."""
+        if self.is_unrolled:
+            return self.arithmetic.unrolled_cycles(self.weight_code)
+        return super().dot_cycles
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the operation that ends a sum to its beat; one more for vectors in blocks."""
+        return super().latency + self.is_vector_block
+
     def schedule(self) -> Schedule:
-        """An operation for each neuron and synapse fold of a group; see the class."""
-        operations = self.neuron_folds // self.groups * self.synapse_folds
-        last_of_fold = slice(self.synapse_folds - 1, None, self.synapse_folds)
-        thread = Thread(
-            consumes={"s_axis": table(operations, slice(0, self.synapse_folds))},
-            produces={"m_axis": table(operations, last_of_fold)},
+        """An operation for each neuron and synapse fold of a group, each fold yields a beat.
+
+        A single neuron fold takes a beat of the vector in each operation. For several, a thread
+        writes up to two vectors into a buffer, which the first fold of operations reads as they
+        come, and the last one frees.
+        """
+        folds, words = self.neuron_folds // self.groups, self.synapse_folds
+        yields = {"m_axis": table(folds * words, slice(words - 1, None, words))}
+        reading = {"s_axis": table(words, slice(None))}
+        pipes = {"m_axis": Pipe(latency=self.latency, capacity=self._capacity)}
+        if folds == 1:
+            return Schedule(threads=(Thread(consumes=reading, produces=yields),), pipes=pipes)
+        needs = np.full(folds * words, words, np.int32)
+        needs[:words] = np.arange(1, words + 1)
+        releases = np.zeros(folds * words, np.int32)
+        releases[-1] = words
+        buffer = Buffer(
+            writer=0,
+            reader=1,
+            capacity=2 * words,
+            latency=WRITE_LATENCY,
+            needs=needs,
+            releases=releases,
         )
-        pipe = Pipe(latency=self.latency, capacity=self._capacity)
-        return Schedule(threads=(thread,), pipes={"m_axis": pipe})
+        return Schedule(
+            threads=(
+                Thread(consumes=reading, produces={}),
+                Thread(consumes={}, produces=yields),
+            ),
+            pipes=pipes,
+            buffers=(buffer,),
+        )
 
     @classmethod
     def random(cls, name: str, rng: np.random.Generator) -> MatVec:
@@ -140,8 +194,9 @@ class MatVec(Layer):
 
     @classmethod
     def random_with(cls, kernel: str, name: str, rng: np.random.Generator) -> MatVec:
-        """Return up to 5 x 9 folds, with or without groups, thresholds and borders."""
-        simd, pe = int(rng.integers(1, 10)), int(rng.integers(1, 4))
+        """Return up to 5 x 9 folds, groups, thresholds and borders or none; simd up to 40."""
+        simd = int(rng.integers(1, 10) if rng.random() < 3 / 4 else rng.integers(10, 41))
+        pe = int(rng.integers(1, 4))
         groups = int(rng.choice([1, 1, 2, 3]))
         folds = int(rng.integers(1, 7 if groups == 1 else 4))
         shape = (groups * pe * folds, simd * int(rng.integers(1, 6)))
@@ -231,18 +286,20 @@ class MatVec(Layer):
         return total + Cost(lut=6, ff=cycles + 1)
 
     def _vector_cost(self) -> Cost:
-        """A register, and the memory that replays the vector."""
+        """A register, or the memory of two vectors and its control."""
         beat_bits = self.simd * self.input_dtype.bits
-        total = cost.register(beat_bits)
-        if self.neuron_folds > self.groups:
-            total += cost.lut_ram(self.synapse_folds, beat_bits) + Cost(lut=beat_bits)
-        return total
+        if self.neuron_folds == self.groups:
+            return cost.register(beat_bits)
+        total = cost.ram(self._kept_words, beat_bits)
+        if self.is_vector_block:
+            total += cost.register(beat_bits)
+        total += cost.counter(self.synapse_folds) + cost.up_down_counter(2 * self.synapse_folds)
+        return total + cost.up_down_counter(2) + Cost(lut=6, ff=2)
 
     def module(self) -> Module:
         """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
         blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
         words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
-        weights = self.weight_memory(words)
         memories = self.level_memory()
         parameters: dict[str, int | str] = {
             "MW": self.synapses,
@@ -250,16 +307,18 @@ class MatVec(Layer):
             "GROUPS": self.groups,
             "SIMD": self.simd,
             "CAPACITY": self._capacity,
-            **self.parameters(self.simd),
+            "VECTOR_BLOCK": int(self.is_vector_block),
+            **self.parameters(len(words), self.simd),
         }
         if self.is_unrolled:
+            bits = self.weight_code.bits
+            constants = pack_words(self.weight_codes(words).astype(np.int64), unsigned(bits))
             parameters |= {
                 "UNROLLED": 1,
-                "WEIGHTS": int.from_bytes(weights.words.tobytes(), "little"),
+                "WEIGHTS": int.from_bytes(constants.tobytes(), "little"),
             }
         else:
-            parameters["WEIGHTS_BLOCK"] = int(cost.is_block_rom(len(words), weights.width_bits))
-            memories = {"WEIGHTS_FILE": weights, **memories}
+            memories = {"WEIGHTS_FILE": self.weight_memory(words, self.simd), **memories}
         if self.border is not None:
             rows, columns = self.border.map.shape
             parameters |= {"BORDERS": self.borders, "OUT_HEIGHT": rows, "OUT_WIDTH": columns}
@@ -267,9 +326,8 @@ class MatVec(Layer):
                 self.border.rows, self.border.column_classes * self.neuron_folds
             )
             memories["COLUMNS_FILE"] = self._level_offsets(self.border.columns, self.neuron_folds)
-        return Module(
-            name="matvec", parameters=parameters, memories=memories, sources=("border", *SOURCES)
-        )
+        sources = ("border", "ram", "replay", *SOURCES)
+        return Module(name="matvec", parameters=parameters, memories=memories, sources=sources)
 
     def _level_offsets(self, classes: tuple[int, ...], words: int) -> MemoryImage:
         """Return ``words`` times each class, in the bits of an address of the level memory."""

@@ -17,6 +17,7 @@ from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Table, Thread, table
 from .checks import check_ends, check_fold
+from .line_buffer import SOURCES as LINE_BUFFER_SOURCES
 from .line_buffer import LineBuffer
 
 OPERATIONS = ("max", "sum")
@@ -80,6 +81,7 @@ class Pool(Stage):
             kernel=self.kernel,
             stride=self.stride,
             padding=self.padding,
+            word_bits=self.pe * self.input_dtype.bits,
         )
 
     @property
@@ -89,8 +91,13 @@ class Pool(Stage):
 
     @property
     def latency(self) -> int:
-        """The beat (or the line buffer and its register), the partial result, the output buffer."""
-        return 4 if self.is_overlapping else 3
+        """The beat (or the line buffer and its register), the partial result, the output buffer.
+
+        Two more while block RAM is read.
+        """
+        if self.is_overlapping:
+            return 4
+        return 5 if self.is_partial_block else 3
 
     @property
     def partials(self) -> int:
@@ -101,6 +108,13 @@ class Pool(Stage):
     def fold_sizes(self) -> Mapping[str, int]:
         """Channels."""
         return {"pe": self.channels}
+
+    @property
+    def is_partial_block(self) -> bool:
+        """Whether partial results are in block RAM, whose pipeline three folds cover."""
+        if self.is_overlapping or self.lines.folds < 3:
+            return False
+        return cost.is_block_ram(self.partials, self.output_types[0].width_bits)
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -188,19 +202,33 @@ class Pool(Stage):
     def cost(self) -> Cost:
         """The line buffer or position counters, partial results, the output buffer."""
         in_bits, out_bits = self.input_types[0].width_bits, self.output_types[0].width_bits
-        total = cost.register(in_bits + out_bits)
+        total = cost.register(out_bits + 1)
         if self.is_overlapping:
-            total += self.lines.cost(in_bits)
+            address = (self.lines.folds - 1).bit_length()
+            total += self.lines.cost() + cost.register(4 + 2 * address)
         else:
-            for size in (self.height, self.width, *self.stride, self.partials, self.lines.folds):
-                total += cost.adder(size.bit_length()) + cost.register(size.bit_length())
-        if self.partials > 1:
+            total += cost.counter(self.lines.folds)
+            for size in (*self.stride, *self.lines.out_shape):
+                total += cost.counter(size + 1)
+            cycles = 3 if self.is_partial_block else 1
+            address = (self.partials - 1).bit_length()
+            total += cost.register(cycles * (in_bits + address + 3)) + Cost(lut=8)
+        if self.is_partial_block:
+            total += cost.ram(self.partials, out_bits) + cost.register(out_bits)
+        elif self.partials > 1:
             total += cost.lut_ram(self.partials, out_bits)
-        if self.operation == "max" and self.input_dtype != BIPOLAR:
-            total += Cost(lut=out_bits)
-        for _ in range(self.pe):
-            total += cost.adder(self.output_types[0].dtype.bits)
-        return total + cost.lut_ram(self.latency + 1, out_bits)
+        else:
+            total += cost.register(out_bits)
+        bits = self.output_types[0].dtype.bits
+        # Before the first element there is none, and none in the padding.
+        starts = bits * (2 if self.is_overlapping and any(self.padding) else 1)
+        if self.operation == "sum":
+            lane = cost.adder(bits) + Cost(lut=starts)
+        elif self.input_dtype == BIPOLAR:
+            lane = Cost(lut=1)
+        else:
+            lane = cost.comparator(bits) + Cost(lut=bits + starts)
+        return total + lane.times(self.pe) + cost.credit_buffer(self.latency + 1, out_bits)
 
     def module(self) -> Module:
         """``pool.sv``."""
@@ -214,7 +242,9 @@ class Pool(Stage):
                 "IS_SUM": int(self.operation == "sum"),
                 "OUT_BITS": self.output_types[0].dtype.bits,
                 "IS_OVERLAPPING": int(self.is_overlapping),
-                **self.lines.parameters(self.input_types[0].width_bits),
+                "IS_PARTIAL_BLOCK": int(self.is_partial_block),
+                "CAPACITY": self.latency + 1,
+                **self.lines.parameters(),
             },
-            sources=("line_buffer", "ram", "pool_position", "credit_buffer"),
+            sources=(*LINE_BUFFER_SOURCES, "delay", "pool_position", "credit_buffer"),
         )

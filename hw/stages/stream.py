@@ -45,7 +45,10 @@ class Fifo(Stage):
     @property
     def is_block_ram(self) -> bool:
         """Whether its beats are in block RAM."""
-        return cost.is_block_ram(self.depth, self.type.width_bits)
+        if self.depth <= cost.LUT_RAM_DEPTH:
+            return False
+        block = self._block_cost()
+        return self._lut_ram_cost().lut - block.lut >= cost.LUTS_PER_BRAM * block.bram
 
     @property
     def input_types(self) -> tuple[StreamType, ...]:
@@ -73,17 +76,21 @@ class Fifo(Stage):
         kind = random_type(rng, lanes=int(rng.integers(1, 5)))
         depth = int(rng.integers(1, 10))
         if rng.random() < 1 / 3:
-            depth = int(rng.integers(33, 50)) + 1024 // kind.width_bits
+            depth = int(rng.integers(33, 50)) + 2048 // kind.width_bits
         return cls(
             name=name, inputs=(f"{name}_x0",), outputs=(f"{name}_y0",), type=kind, depth=depth
         )
 
     def cost(self) -> Cost:
         """A small buffer, or block RAM, its counters and the buffer that it is read ahead into."""
+        return self._block_cost() if self.is_block_ram else self._lut_ram_cost()
+
+    def _lut_ram_cost(self) -> Cost:
+        return cost.credit_buffer(self.depth, self.type.width_bits, at_once=True) + Cost(lut=1)
+
+    def _block_cost(self) -> Cost:
         width = self.type.width_bits
-        if not self.is_block_ram:
-            return cost.credit_buffer(self.depth, width, at_once=True) + Cost(lut=1)
-        total = cost.ram(self.depth, width) + cost.register(width + 2)
+        total = Cost(bram=cost.block_rams(self.depth, width), ff=width + 2)
         total += (cost.counter(self.depth) + cost.up_down_counter(self.depth)).times(2)
         return total + cost.credit_buffer(4, width) + Cost(lut=2)
 
@@ -96,7 +103,7 @@ class Fifo(Stage):
                 "DEPTH": self.depth,
                 "IS_BLOCK": int(self.is_block_ram),
             },
-            sources=("credit_buffer", "ram"),
+            sources=("counter", "credit_buffer", "ram"),
         )
 
 
@@ -186,7 +193,7 @@ class Width(Stage):
         return Module(
             name="width_up" if self.is_widening else "width_down",
             parameters={"NARROW": narrow, "RATIO": self.ratio},
-            sources=("credit_buffer",),
+            sources=("counter", "credit_buffer"),
         )
 
 

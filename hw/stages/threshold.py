@@ -132,5 +132,5 @@ class Threshold(Stage):
                 **thresholds.parameters(low, high, self.pe),
             },
             memories={"LEVELS_FILE": thresholds.memory(low, high, self.pe)},
-            sources=("neuron_end", "staircase", "credit_buffer"),
+            sources=("counter", "neuron_end", "rom", "staircase", "credit_buffer"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -168,32 +169,57 @@ class Thresholds:
             high: Greatest one.
             pe: Lanes.
             words: Words of the level memory; a single one is constants, two bits of which fit into
-                a LUT.
+                a LUT, of two the bits of a short one depend on one.
         """
         width = self.word_bits(low, high, pe)
         is_block = cost.is_block_rom(words, width)
-        total = cost.memory(words, width)
-        total += cost.register(width if is_block else cost.distinct_bits(words, width))
+        if is_block:
+            total = cost.memory(words, width) + cost.register(width)
+        else:
+            stored = self._stored_bits(low, high, pe)
+            total = Cost(lut=cost.rom_luts(words, stored), ff=2 * stored)
         level_bits = self.level_dtype(low, high).bits
-        comparator = cost.comparator(level_bits) if words > 1 else Cost(lut=-(-level_bits // 2))
-        counted = self.steps - self.steps.bit_count()
-        return total + (comparator.times(self.steps) + Cost(lut=2 * counted)).times(pe)
+        if words > 2 or (words == 2 and level_bits >= cost.CHAIN_MIN_BITS):
+            comparator = cost.comparator(level_bits)
+        else:
+            comparator = Cost(lut=math.ceil(level_bits * words / (words + 1)))
+        counted = 2 * (self.steps - self.steps.bit_count())
+        if self.dtype.bits == 1:
+            counted = math.ceil((self.steps - 1) / 3)  # modulo 2
+        lane = comparator.times(self.steps) + Cost(lut=counted)
+        if words == 1:
+            # A function of the integer, which a few LUTs may hold as a table.
+            table = cost.rom_luts(1 << smallest_for(low, high).bits, self.dtype.bits)
+            lane = Cost(lut=min(lane.lut, table))
+        return total + lane.times(pe)
+
+    def _stored_bits(self, low: int, high: int, pe: int) -> int:
+        """Return how many bits of a level memory differ from all others in some word."""
+        words, width = self.image(low, high, pe)
+        if len(words) > 30:  # then two equal ones are unlikely
+            return width
+        bits = np.unpackbits(words, axis=-1, count=width, bitorder="little")
+        columns = np.unique(bits, axis=1)
+        return int((columns != columns[0]).any(axis=0).sum())
 
     def parameters(self, low: int, high: int, pe: int) -> dict[str, int | str]:
         """Return the parameters of ``neuron_end.sv`` for integers ``low`` to ``high``."""
-        words = self.channels // pe
+        words, width = self.channels // pe, self.word_bits(low, high, pe)
         return {
             "STEPS": self.steps,
             "DIRECTIONS": self.directions,
             "LEVEL_BITS": self.level_dtype(low, high).bits,
             "BASE": self.base,
-            "LEVELS_BLOCK": int(cost.is_block_rom(words, self.word_bits(low, high, pe))),
+            "LEVELS_BLOCK": int(cost.is_block_rom(words, width)),
+            "LEVELS_SLICE": cost.rom_slice(words, width),
         }
 
     def memory(self, low: int, high: int, pe: int) -> MemoryImage:
         """Return the level memory of ``neuron_end.sv``, see :meth:`image`."""
         words, width = self.image(low, high, pe)
-        return MemoryImage(words=words, width_bits=width)
+        return MemoryImage(
+            words=words, width_bits=width, slice_bits=cost.rom_slice(len(words), width)
+        )
 
     def image(self, low: int, high: int, pe: int) -> tuple[Bytes, int]:
         """Return memory words and their width in bits, one word per fold of ``pe`` channels.

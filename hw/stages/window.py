@@ -17,6 +17,7 @@ from ..graph import Stage, StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
 from .checks import check_ends, check_fold
+from .line_buffer import SOURCES as LINE_BUFFER_SOURCES
 from .line_buffer import LineBuffer
 
 # The line buffer, its output register, the output buffer.
@@ -42,8 +43,8 @@ class Window(Stage):
         pad_value: What a padded element is; in ``input_dtype``.
         groups: Groups of channels; divides ``channels``.
         simd: Channels per cycle; divides the channels of a group.
-        depth: Words of ``simd`` channels in the line buffer; None for the fewest that give the full
-            rate.
+        depth: Words of ``simd`` channels in the line buffer; None for enough for the full rate, and
+            as many more as the memory has.
 
     Raises:
         FoldingError: ``simd`` does not divide the channels of a group.
@@ -96,6 +97,7 @@ class Window(Stage):
             padding=self.padding,
             groups=self.groups,
             depth=self.depth,
+            word_bits=self.simd * self.input_dtype.bits,
         )
 
     @property
@@ -166,11 +168,11 @@ class Window(Stage):
     def cost(self) -> Cost:
         """The line buffer, its counters, the output buffer."""
         width = self.input_types[0].width_bits
-        return self.lines.cost(width) + cost.lut_ram(LATENCY + 1, width)
+        padding = Cost(lut=width) if any(self.padding) else Cost()
+        return self.lines.cost() + padding + cost.credit_buffer(LATENCY + 1, width)
 
     def module(self) -> Module:
         """``window.sv``."""
-        width = self.input_types[0].width_bits
         pad = int(self.input_dtype.to_codes(np.array([self.pad_value]))[0])
         return Module(
             name="window",
@@ -179,7 +181,7 @@ class Window(Stage):
                 "X_BITS": self.input_dtype.bits,
                 "PAD": pad,
                 "GROUPS": self.groups,
-                **self.lines.parameters(width),
+                **self.lines.parameters(),
             },
-            sources=("line_buffer", "ram", "credit_buffer"),
+            sources=(*LINE_BUFFER_SOURCES, "credit_buffer"),
         )

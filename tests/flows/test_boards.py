@@ -41,7 +41,7 @@ def test_the_three_sizes_of_the_ulx3s_differ_in_the_device_only() -> None:
     boards = [find_board(f"ulx3s-{size}") for size in ("85f", "25f", "12f")]
     assert [board.device for board in boards] == ["LFE5U-85F", "LFE5U-25F", "LFE5U-12F"]
     assert [board.device_flag for board in boards] == ["--85k", "--25k", "--12k"]
-    assert len({lpf(board) for board in boards}) == 1
+    assert len({lpf(board, 25.0) for board in boards}) == 1
     assert boards[0].lut > boards[1].lut > boards[2].lut
     assert boards[0].bram > boards[1].bram > boards[2].bram
 
@@ -69,8 +69,8 @@ def test_a_board_has_two_to_eight_leds(count: int) -> None:
 
 
 def test_constraints_place_every_port_and_time_the_clock() -> None:
-    text = lpf(BOARD)
-    assert 'FREQUENCY PORT "clk" 25 MHZ;' in text
+    text = lpf(BOARD, 62.5)
+    assert 'FREQUENCY PORT "clk" 62.5 MHZ;' in text
     for port, site in (
         ("clk", "G2"),
         ("uart_rxd", "M1"),  # ftdi_txd, on which the FTDI chip transmits

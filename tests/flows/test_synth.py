@@ -275,6 +275,21 @@ def test_a_shortage_names_what_is_lacking(used: dict[str, float], sentence: str)
     assert shortage(replace(full, **used), SMALL) == (sentence,)
 
 
+def test_a_design_must_reach_the_frequency_that_is_asked_for() -> None:
+    used = Utilization(lut=1, ff=1, bram=1, dsp=0, fmax_mhz=90.0)
+    assert shortage(used, BOARD, min_fmax_mhz=90) == ()
+    (sentence,) = shortage(used, BOARD, min_fmax_mhz=90.5)
+    assert "fmax is 90.0 MHz, but min_fmax_mhz=90.5; try another seed" in sentence
+
+
+def test_place_and_route_works_for_the_frequency_that_is_asked_for(tmp_path: Path) -> None:
+    folder = write_accelerator(tmp_path, "lookup_sum", LOOKUP_SUM)
+    write_table(folder, 1)
+    for mhz, line in ((None, "25 MHZ"), (90, "90 MHZ"), (10, "25 MHZ")):
+        plan = ecp5_plan(folder, "lookup_sum", BYTES, SUM, BOARD, min_fmax_mhz=mhz)
+        assert f'FREQUENCY PORT "clk" {line};' in plan.files["board.lpf"].decode()
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"utilization": {}, "fmax": {}}'])
 def test_a_damaged_report_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(text)
@@ -306,6 +321,7 @@ def test_the_digest_of_a_plan_covers_all_that_goes_in(tmp_path: Path) -> None:
     write_table(folder, 1)
     digests = [plan_digest(folder), plan_digest(folder, seed=2), plan_digest(folder, SMALL)]
     digests.append(plan_digest(folder, baud=115_200))
+    digests.append(plan_digest(folder, min_fmax_mhz=90))
     assert plan_digest(folder) == digests[0]
     write_table(folder, 2)
     digests.append(plan_digest(folder))

@@ -46,13 +46,13 @@ def test_a_fifo_of_one_passes_a_beat_every_second_cycle() -> None:
 
 
 def test_a_large_fifo_is_in_block_ram_and_takes_four_cycles() -> None:
-    kind = StreamType(dtype=unsigned(8), shape=(4 * 40,), lanes=4)
-    stage = Fifo(name="f", inputs=("x",), outputs=("y",), type=kind, depth=40)
+    kind = StreamType(dtype=unsigned(8), shape=(4 * 64,), lanes=4)
+    stage = Fifo(name="f", inputs=("x",), outputs=("y",), type=kind, depth=64)
     assert stage.is_block_ram
     assert not stage.with_(depth=32).is_block_ram
     trace = simulate(chain(stage), images=1)
-    assert trace.cycles["x"].tolist() == list(range(40))
-    assert trace.cycles["y"].tolist() == list(range(4, 44))
+    assert trace.cycles["x"].tolist() == list(range(64))
+    assert trace.cycles["y"].tolist() == list(range(4, 68))
 
 
 def test_gaps_delay_beats_and_repeat() -> None:
@@ -78,7 +78,7 @@ def test_a_matvec_reads_once_and_yields_a_beat_per_neuron_fold() -> None:
     net = small_network()
     trace = simulate(net, images=1)
     assert trace.cycles["x"].tolist() == [0, 1, 2, 3]
-    assert trace.cycles["a"].tolist() == [8, 12, 16, 20]
+    assert trace.cycles["a"].tolist() == [9, 13, 17, 21]
 
 
 def test_no_images_move_no_beats() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from popshift.flows.conformance import bench
+from popshift.hw import cost
 from popshift.hw.dtypes import BIPOLAR, signed, unsigned
 from popshift.hw.errors import DatatypeError, FoldingError, GraphError, SimulationError
 from popshift.hw.schedule import Buffer, Schedule, Thread, table
@@ -58,11 +59,12 @@ def test_execute_equals_a_plain_loop(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_the_line_buffer_is_the_smallest_that_gives_the_full_rate(seed: int) -> None:
+def test_no_smaller_line_buffer_gives_the_full_rate(seed: int) -> None:
     stage = Window.random("w", np.random.default_rng(seed)).with_(depth=None)
     slower = max(stage.input_types[0].beats, stage.output_types[0].beats)
     assert last_cycles(stage)[-1] == slower
-    capacity = stage.lines.capacity
+    capacity = stage.lines.full_rate_capacity
+    assert last_cycles(stage.with_(depth=capacity))[-1] == slower
     if capacity > stage.lines.least_capacity:
         assert last_cycles(stage.with_(depth=capacity - 1))[-1] > slower
     assert last_cycles(stage.with_(depth=stage.lines.least_capacity))[-1] >= slower
@@ -70,9 +72,25 @@ def test_the_line_buffer_is_the_smallest_that_gives_the_full_rate(seed: int) -> 
         stage.with_(depth=stage.lines.least_capacity - 1)
 
 
-def test_a_padded_3x3_window_holds_two_rows_and_three_pixels() -> None:
+@pytest.mark.parametrize("seed", range(60))
+def test_the_line_buffer_fills_its_memory(seed: int) -> None:
+    stage = Window.random("w", np.random.default_rng(seed)).with_(depth=None)
+    lines = stage.lines
+    assert lines.capacity >= lines.full_rate_capacity
+    fewest = cost.ram(lines.full_rate_capacity, lines.word_bits)
+    filled = cost.ram(lines.capacity, lines.word_bits)
+    assert (filled.lut, filled.bram) == (fewest.lut, fewest.bram)
+    if cost.is_block_ram(lines.full_rate_capacity, lines.word_bits):
+        assert lines.capacity % 512 == 0
+    elif filled != fewest:
+        assert lines.capacity % cost.LUT_RAM_DEPTH == 0
+
+
+def test_a_padded_3x3_window_needs_two_rows_and_three_pixels() -> None:
     stage = window(height=32, width=32, padding=(1, 1, 1, 1))
-    assert stage.lines.capacity == (2 * 32 + 3) * 2
+    assert stage.lines.full_rate_capacity == (2 * 32 + 3) * 2
+    wide = window(height=32, width=32, channels=64, simd=32)
+    assert wide.lines.full_rate_capacity < 512 == wide.lines.capacity
     assert window(height=32, width=32).lines.least_capacity == (2 * 32 + 3) * 2
 
 

@@ -16,6 +16,8 @@ from popshift.hw.emit import emit
 from popshift.hw.stages import STAGES, MatVec
 from popshift.hw.stages.kernels import KERNELS
 
+from .mutants import directed
+
 # One model of many stages compiles much faster than many models: 200 of each kind in two, and 200 of
 # each kernel of layers.
 BATCHES, STAGES_PER_BATCH = 2, 100
@@ -25,7 +27,8 @@ BATCHES, STAGES_PER_BATCH = 2, 100
 @pytest.mark.parametrize("seed", range(BATCHES))
 @pytest.mark.parametrize("kind", sorted({*STAGES} - {"matvec"}))
 def test_rtl_equals_execute_and_clock(kind: str, seed: int, tmp_path: Path) -> None:
-    result = check(random_bench(kind, STAGES_PER_BATCH, seed), tmp_path, seed=seed)
+    stages = random_bench(kind, STAGES_PER_BATCH, seed).stages
+    result = check(bench((*stages, *(directed(kind) if seed == 0 else ()))), tmp_path, seed=seed)
     assert result.first == ()
     assert result.mismatches == 0
     assert result.elements > 1000 * STAGES_PER_BATCH
@@ -35,7 +38,8 @@ def test_rtl_equals_execute_and_clock(kind: str, seed: int, tmp_path: Path) -> N
 @pytest.mark.parametrize("seed", range(BATCHES))
 @pytest.mark.parametrize("kernel", sorted(KERNELS))
 def test_rtl_of_a_kernel_equals_execute_and_clock(kernel: str, seed: int, tmp_path: Path) -> None:
-    result = check(random_layers(kernel, STAGES_PER_BATCH, seed), tmp_path, seed=seed)
+    stages = random_layers(kernel, STAGES_PER_BATCH, seed).stages
+    result = check(bench((*stages, *(directed(kernel) if seed == 0 else ()))), tmp_path, seed=seed)
     assert result.first == ()
     assert result.mismatches == 0
     assert result.elements > 1000 * STAGES_PER_BATCH

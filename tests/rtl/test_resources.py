@@ -65,28 +65,41 @@ def test_cells_of_representative_stages(tmp_path: Path) -> None:
         "fifo2": cells(lut4=16, ff=2 * 4 + 1 + 1 + 1 + 2),
         # Three parts, the wide beat, its valid bit, a counter to 4.
         "up": cells(lut4=7, ff=3 * 4 + 16 + 1 + 2),
-        # Weights, 128 x 32 bits, in one block RAM; 4 beats of 16 bits and 2 of 14 in 4 + 4
-        # distributed memories. Chains: two accumulators of 7 bits, the counter of 32 folds.
-        # Flip-flops: counters, last, valid and done; beats and weights; the address at the memory;
-        # sums, accumulators, totals; the buffer.
+        # Weights, 128 x 32 bits, in one block RAM; two vectors of 4 beats of 16 bits and 2 beats of 2
+        # bits in 4 + 4 distributed memories. Chains: two accumulators of 7 bits. Flip-flops: folds;
+        # beats written and waiting, places, halves; beats; valid, last and done; beats as sums, and
+        # weights; in each neuron two registers inside the popcount and the popcount, sums and totals;
+        # the buffer.
         "bits": cells(
-            lut4=115,
-            ccu2c=2 * 4 + 3,
-            chains=3,
+            lut4=122,
+            ccu2c=2 * 4,
+            chains=2,
             dpr16x4=4 + 4,
-            ff=(2 + 5) + 3 + 4 + (2 * 16 + 32) + 2 + 2 * (5 + 7 + 7) + (2 + 2 + 1 + 1 + 1),
+            ff=(2 + 5)
+            + (2 + 4 + 2 + 2)
+            + 16
+            + (5 + 5 + 1)
+            + (16 + 2 + 32)
+            + 2 * ((7 + 2) + (2 + 1 + 1) + 5 + 7 + 7)
+            + (2 + 2 + 1 + 1 + 1),
             dp16kd=1,
         ),
         # Chains: sums and differences of 9 bits of two pairs of lanes, which both neurons share, in
         # front of a register; in each neuron the sum of 11 bits and the accumulator of 15, with a 1
-        # as carry of either; the counter of 32 folds. A cleared accumulator needs no LUT a bit.
+        # as carry of either; the counter of 32 waiting beats. A cleared accumulator needs no LUT a
+        # bit. Two vectors of 16 beats of 32 bits are in block RAM.
         "add": cells(
-            lut4=101,
+            lut4=85,
             ccu2c=4 * 5 + 2 * 6 + 2 * 8 + 3,
             chains=4 + 2 + 2 + 1,
-            dpr16x4=8,
-            ff=(4 + 5) + 3 + 4 + (32 + 4 * 9 + 8) + 4 + 2 * (11 + 1 + 15 + 15) + (30 + 1 + 1),
-            dp16kd=1,
+            ff=(4 + 5)
+            + (4 + 6 + 2 + 2)
+            + 32
+            + (4 + 4 + 1)
+            + (4 * 9 + 2 * 8)
+            + 2 * (11 + 1 + 15 + 15)
+            + (30 + 1 + 1),
+            dp16kd=1 + 1,
         ),
         # Levels 0 to 75 take 7 bits of a LUT each; the chain compares 7 bits. Flip-flops: counter;
         # input, valid and levels twice, because block RAM needs a register behind it; counters,
@@ -96,7 +109,9 @@ def test_cells_of_representative_stages(tmp_path: Path) -> None:
         ),
         # The chain compares 6 bits with the best so far, a LUT the seventh. Flip-flops: three values, three indices,
         # first and last, valid, counter, buffer.
-        "argmax": cells(lut4=24, ccu2c=3, chains=1, ff=3 * 7 + 3 * 4 + 4 + 2 + 4 + (4 + 1 + 1)),
+        "argmax": cells(
+            lut4=25, ccu2c=3, chains=1, taps=1, ff=3 * 7 + 3 * 4 + 4 + 2 + 4 + (4 + 1 + 1)
+        ),
     }
 
 
@@ -122,14 +137,14 @@ def test_kernels_take_no_dsp_block_and_about_the_estimated_luts(tmp_path: Path) 
         assert abs(estimate.lut - actual.lut) <= max(20, actual.lut / 5), (stage.name, actual)
 
 
-def test_nextpnr_counts_the_ends_of_carry_chains_and_write_ports():
-    """Sums that nextpnr reported: 16-bit adder 20, 16-bit comparator 21, 16 x 16 memory 24."""
-    assert cells(ccu2c=8, chains=1).cost == Cost(lut=20)
-    assert cells(lut4=1, ccu2c=8, chains=1).cost == Cost(lut=21)
+def test_nextpnr_counts_the_beginnings_and_taps_of_carry_chains_and_write_ports():
+    """Sums that nextpnr reported: 16-bit adder 18, 16-bit comparator 21, 16 x 16 memory 24."""
+    assert cells(ccu2c=8, chains=1).cost == Cost(lut=18)
+    assert cells(lut4=1, ccu2c=8, chains=1, taps=1).cost == Cost(lut=21)
     assert cells(dpr16x4=4, ff=16).cost == Cost(lut=24, ff=16)
-    # The example digits-mlp with its UART; two more drive the constants.
-    whole = cells(lut4=1389, ccu2c=225, chains=52, taps=4, dpr16x4=53, ff=1206, dp16kd=13)
-    assert whole.cost == Cost(lut=2375 - 2, ff=1206, bram=13)
+    # The example cnv-w1a1 with its UART.
+    whole = cells(lut4=5717, ccu2c=896, chains=171, taps=39, dpr16x4=76, ff=9932, dp16kd=172)
+    assert whole.cost == Cost(lut=8385, ff=9932, bram=172)
 
 
 def test_chains_and_taps_are_counted_from_connections():
@@ -146,7 +161,8 @@ def test_chains_and_taps_are_counted_from_connections():
         "port_directions": {"A": "input", "Z": "output"},
     }
     module = {
-        # Two chains: 0 -> 2 -> 3 -> 4 with 3 read by a LUT, and 1 -> 5, which leaves by a port.
+        # Two chains: 0 -> 2 -> 3 -> 4 with 3 read by a LUT and 4 by nothing, and 1 -> 5, which leaves
+        # by a port.
         "cells": {
             "a": carry("0", 2),
             "b": carry(2, 3),
@@ -156,7 +172,7 @@ def test_chains_and_taps_are_counted_from_connections():
         },
         "ports": {"y": {"direction": "output", "bits": [5]}},
     }
-    assert count_cells(module) == cells(lut4=1, ccu2c=4, chains=2, taps=1)
+    assert count_cells(module) == cells(lut4=1, ccu2c=4, chains=2, taps=2)
 
 
 @pytest.mark.slow
@@ -175,12 +191,15 @@ def test_estimates_are_close(tmp_path: Path) -> None:
     assert abs(estimated.ff - actual.ff) <= actual.ff / 100
     assert estimated.bram == actual.bram
     # Of small stages nine in ten; the others hold weights or levels that simplify by luck.
-    assert len(small) == 40
-    assert sum(one.is_close for one in small) >= 36
+    assert len(small) == 64
+    assert sum(one.is_close for one in small) >= 58
     assert [one.stage.name for one in small if one.estimate.bram != one.actual.bram] == []
     for one in small:
         assert one.actual.lut / 2 - 20 <= one.estimate.lut <= 2 * one.actual.lut + 20
-        assert abs(one.estimate.ff - one.actual.ff) <= 20
+        assert abs(one.estimate.ff - one.actual.ff) <= max(20, one.actual.ff / 3)
+    # Neurons of equal weights share their registers, which the estimate does not know.
+    close = [abs(o.estimate.ff - o.actual.ff) <= max(20, o.actual.ff / 20) for o in small]
+    assert sum(close) >= 58
 
 
 @pytest.fixture
@@ -199,7 +218,7 @@ def test_json_has_a_row_for_the_network_and_each_stage(
     assert lut.main(as_json=True) == 0
     report = json.loads(capsys.readouterr().out)
     network = lut.digits_mlp()
-    assert report["stages"] == len(network.stages) + 40 == len(report["rows"]) - 1
+    assert report["stages"] == len(network.stages) + 64 == len(report["rows"]) - 1
     assert set(report["rows"][0]) == {"work", "popshift", "peer", "peer_name", "ratio"}
     whole, first = report["rows"][:2]
     assert whole["work"] == "digits-mlp"
@@ -222,12 +241,15 @@ def test_table_has_estimated_and_measured_luts(
 
 
 def test_a_read_only_memory_moves_to_block_ram_where_it_saves_enough():
-    # 16 words of a bit are one LUT, 64 words nine: 15 bits of 64 words are worth a block RAM.
+    # 16 words of a bit are one LUT, 64 words nine: 11 bits of 64 words are worth a block RAM.
     assert cost.memory(16, 200) == Cost(lut=200, ff=200)
-    assert cost.memory(64, 14) == Cost(lut=126, ff=14)
-    assert cost.memory(64, 15) == Cost(bram=1)
+    assert cost.memory(64, 10) == Cost(lut=90, ff=10)
+    assert cost.memory(64, 11) == Cost(bram=1)
     # 1024 words of 64 bits: 18 bits a block.
     assert cost.memory(1024, 64) == Cost(bram=4)
+    # 16384 words: a bit a block, so that nothing selects among blocks. More take two rows of them.
+    assert cost.memory(16384, 36) == Cost(bram=36)
+    assert cost.memory(24576, 24) == Cost(lut=24, ff=1, bram=48)
     assert cost.memory(1, 64) == Cost()
     # Two words have two columns that are not constant, whatever the width.
     assert cost.memory(2, 1000) == Cost(lut=2, ff=2)

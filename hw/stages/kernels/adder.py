@@ -57,7 +57,7 @@ class Adder(Kernel):
         """Signed, of the greatest distances."""
         return signed_sum(simd, _greatest_distance(dtype, code))
 
-    def cycles(self, code: WeightCode) -> int:
+    def cycles(self, code: WeightCode, simd: int) -> int:
         """One for the differences, one for the sum of their magnitudes."""
         return 2
 

@@ -88,13 +88,25 @@ class Kernel(ABC):
         not count.
         """
 
-    def cycles(self, code: WeightCode) -> int:
-        """Return the cycles from the weights to the sum of products."""
+    def cycles(self, code: WeightCode, simd: int) -> int:
+        """Return the cycles from the weights in a memory to the sum of ``simd`` products."""
         return 1
+
+    def unrolled_cycles(self, code: WeightCode) -> int:
+        """Return the cycles where all weights are constants."""
+        return self.cycles(code, 1)
 
     @abstractmethod
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
         """Return the bit patterns of weights as they are stored, same shape."""
+
+    def to_memory(self, codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return bit patterns as a memory holds them.
+
+        Args:
+            codes: Of the weights of the sums in which they are added, shape ``(..., simd)``.
+        """
+        return codes
 
     @abstractmethod
     def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:

@@ -54,7 +54,7 @@ class Planes(DotProduct):
         """Signed, of the widest products."""
         return signed_sum(simd, magnitude(dtype) * greatest_weight(code))
 
-    def cycles(self, code: WeightCode) -> int:
+    def cycles(self, code: WeightCode, simd: int) -> int:
         """One for the popcounts, one to add them."""
         return 2
 

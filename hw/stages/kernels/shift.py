@@ -48,7 +48,7 @@ class Shift(DotProduct):
         """Signed, of the widest products."""
         return signed_sum(simd, magnitude(dtype) << code.high)
 
-    def cycles(self, code: WeightCode) -> int:
+    def cycles(self, code: WeightCode, simd: int) -> int:
         """One for the shifts, one for the sum."""
         return 2
 

@@ -43,7 +43,7 @@ class Signed(DotProduct):
         """Signed, of the widest products."""
         return signed_sum(simd, magnitude(dtype) * greatest_weight(code))
 
-    def cycles(self, code: WeightCode) -> int:
+    def cycles(self, code: WeightCode, simd: int) -> int:
         """One for the sums of each plane, and where there are several, one to add them."""
         return 1 if _planes(code) == 1 else 2
 

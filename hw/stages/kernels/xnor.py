@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +12,11 @@ from ...errors import DatatypeError
 from ...heap import POPCOUNT_SOURCES, popcount
 from .dot_product import exact_product
 from .kernel import Computes, Kernel, WeightCode
+
+# Lanes above which a popcount has one register inside, two, three, four.
+CUT_ABOVE = (6, 12, 27, 72)
+# In front of which columns they are, a bit each, for none to four; as in ``folded_xnor.sv``.
+_CUTS = (0, 0b100, 0b1010, 0b1110, 0b11110)
 
 # Neurons of ``unrolled_xnor.sv`` that share the lowest column of their sums.
 _SHARED_FROM = 8
@@ -26,7 +29,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("popcount_xnor", "unrolled_xnor", *POPCOUNT_SOURCES)
+    sources = ("column", "compressor", "delay", "folded_xnor", "unrolled_xnor", *POPCOUNT_SOURCES)
     computes = Computes.POPCOUNT
 
     def code(self, weights: IntArray) -> WeightCode:
@@ -56,15 +59,39 @@ class Xnor(Kernel):
         """Bit 1 for +1."""
         return BIPOLAR.to_codes(weights)
 
+    def cycles(self, code: WeightCode, simd: int) -> int:
+        """One cycle, and one for each register between the full adders.
+
+        So no more than five LUTs are in a row up to 144 lanes.
+        """
+        return 1 + sum(simd > lanes for lanes in CUT_ABOVE)
+
+    def to_memory(self, codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return sums modulo 2 of weights, of nines and of threes: see ``folded_xnor.sv``."""
+        shape, simd = codes.shape[:-1], codes.shape[-1]
+        nines, threes = simd // 9, simd % 9 // 3
+        of_nine = _sums(codes[..., : 9 * nines].reshape(*shape, 3, 3, nines))
+        of_nine[..., 0, :] = _sums(of_nine[..., 0, :])
+        rest = 9 * nines + 3 * threes
+        of_three = _sums(codes[..., 9 * nines : rest].reshape(*shape, 3, threes))
+        parts = (of_nine.reshape(*shape, -1), of_three.reshape(*shape, -1), codes[..., rest:])
+        return np.concatenate(parts, axis=-1)
+
     def random(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[DataType, IntArray]:
         """BIPOLAR inputs and weights."""
         return BIPOLAR, BIPOLAR.random(shape, rng)
 
     def cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int = 1) -> Cost:
-        """Two LUTs for the XNORs of each full adder: one XNOR fits into the LUT of its sum."""
-        xnors = Cost(lut=simd if simd < 3 else math.ceil(2 * simd / 3))
-        sums = cost.register(simd.bit_length())
-        return cost.register(simd) + (xnors + popcount(simd).cost + sums).times(pe)
+        """Ten LUTs for nine lanes, three for three, then full adders; all share ten and two."""
+        nines, threes = simd // 9, simd % 9 // 3
+        rest = simd % 3
+        groups = Cost(lut=10 * nines + 3 * threes + rest)
+        counts = (nines + threes + rest, 2 * nines + threes, nines)
+        cuts = _CUTS[self.cycles(code, simd) - 1]
+        neuron = groups + cost.compressor(*counts, simd.bit_length(), cuts)
+        neuron += cost.register(simd.bit_length())
+        shared = Cost(lut=10 * nines + 2 * threes, ff=simd + 2 * nines)
+        return shared + neuron.times(pe)
 
     def unrolled_cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int) -> Cost:
         """The lowest column of all sums once, with four carries for each of its full adders."""
@@ -73,3 +100,12 @@ class Xnor(Kernel):
             return cost.register(simd) + (popcount(simd).cost + sums).times(pe)
         adders = simd // 2
         return Cost(lut=5 * adders, ff=simd) + (popcount(adders).cost + sums).times(pe)
+
+
+def _sums(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return of each three bits ``(..., 3, groups)`` all, the first two, the first and the third.
+
+    They are added modulo 2.
+    """
+    first, second, third = np.moveaxis(bits, -2, 0)
+    return np.stack([first ^ second ^ third, first ^ second, first ^ third], axis=-2)

@@ -1,4 +1,4 @@
-"""Stages that a few random ones may miss: odd sizes, padding at single sides."""
+"""Stages that a few random ones may miss: odd sizes, padding at single sides, block RAM."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def directed(kind: str) -> tuple[Stage, ...]:
         return (Window(name="a", **ends, **shape, stride=(2, 2), padding=(1, 1, 1, 1)),)
     if kind == "fifo":
         beats = StreamType(dtype=signed(8), shape=(32,), lanes=4)
-        return (Fifo(name="a", **ends, type=beats, depth=40),)
+        return (Fifo(name="a", **ends, type=beats, depth=64),)
     if kind == "matvec":
         rng = np.random.default_rng(0)
         border = Border(rows=(0, 1, 1, 2), columns=(0, 1, 2))
@@ -74,7 +74,23 @@ def directed(kind: str) -> tuple[Stage, ...]:
                 simd=4,
                 pe=2,
             ),
+            # Weights in two slices of block RAM.
+            MatVec(
+                name="b",
+                inputs=("b_x",),
+                outputs=("b_y",),
+                weights=BIPOLAR.random((64, 384), rng),
+                input_dtype=BIPOLAR,
+                kernel="xnor",
+                simd=6,
+                pe=2,
+            ),
         )
+    if kind == "xnor":
+        # A popcount with two registers inside.
+        weights = BIPOLAR.random((4, 80), np.random.default_rng(0))
+        beats = {"input_dtype": BIPOLAR, "kernel": kind, "simd": 80, "pe": 2}
+        return (MatVec(name="wide", **ends, weights=weights, **beats),)
     if kind == "pool":
         cases = (
             (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),
@@ -82,7 +98,7 @@ def directed(kind: str) -> tuple[Stage, ...]:
             (signed(4), (2, 2), (3, 3), (0, 0, 0, 0), "sum"),
             (signed(4), (2, 2), (2, 2), (0, 0, 1, 1), "max"),
         )
-        return tuple(
+        small = tuple(
             Pool(
                 name=f"p{i}",
                 inputs=(f"p{i}_x",),
@@ -98,4 +114,22 @@ def directed(kind: str) -> tuple[Stage, ...]:
             )
             for i, (dtype, kernel, stride, padding, operation) in enumerate(cases)
         )
+        return (*small, wide_pool())
     return ()
+
+
+def wide_pool() -> Pool:
+    """Return a pool whose partial results are in block RAM."""
+    return Pool(
+        name="wide",
+        inputs=("wide_x",),
+        outputs=("wide_y",),
+        input_dtype=signed(8),
+        height=4,
+        width=24,
+        channels=12,
+        kernel=(2, 2),
+        stride=(2, 2),
+        operation="max",
+        pe=4,
+    )

@@ -11,14 +11,13 @@ def fault(kernel: str, module: str, name: str, before: str, after: str) -> Mutan
 
 
 MUTANTS = (
-    fault("xnor", "counter_7_3", "carry_lost", ".carry(y[2])", ".carry()"),
-    fault("xnor", "full_adder", "minority", "| (bits[2] & (bits[0]", "^ (bits[2] & (bits[0]"),
-    fault("xnor", "bit_heap", "twos_as_ones", "= count[1];", "= count[0];"),
-    fault("xnor", "ternary_adder", "two_rows", "row_0 + row_1 + row_2", "row_0 + row_1"),
+    fault("planes", "counter_7_3", "carry_lost", ".carry(y[2])", ".carry()"),
+    fault("planes", "full_adder", "minority", "| (bits[2] & (bits[0]", "^ (bits[2] & (bits[0]"),
+    fault("planes", "bit_heap", "twos_as_ones", "= count[1];", "= count[0];"),
+    fault("planes", "ternary_adder", "two_rows", "row_0 + row_1 + row_2", "row_0 + row_1"),
     fault(
-        "xnor", "bit_heap", "adder_too_early", "(MOST < 6 && BELOW > 3", "(MOST < 7 && BELOW > 3"
+        "planes", "bit_heap", "adder_too_early", "(MOST < 6 && BELOW > 3", "(MOST < 7 && BELOW > 3"
     ),
-    fault("xnor", "popcount_xnor", "xor_for_xnor", "~(x ^ w)", "x ^ w"),
     fault(
         "signed",
         "dot_signed",
@@ -116,4 +115,19 @@ MUTANTS = (
         "{1'b0, x[i*X_BITS+:X_BITS]}",
         "{x[i*X_BITS+X_BITS-1], x[i*X_BITS+:X_BITS]}",
     ),
+    fault(
+        "xnor",
+        "compressor",
+        "carries_lost",
+        "next = {carries, twos};",
+        "next = {carries & '0, twos};",
+    ),
+    fault("xnor", "compressor", "low_bits_early", "$countones(CUTS)", "$countones(CUTS / 4)"),
+    fault("xnor", "column", "bits_lost", "rest = {sums, a[N-1:3*ADDERS]}", "rest = REST'(sums)"),
+    fault("xnor", "folded_xnor", "xor_for_xnor", "assign lanes = ~x;", "assign lanes = x;"),
+    fault("xnor", "folded_xnor", "three_without_carry", "(first_second | first_third)", "'0"),
+    fault(
+        "xnor", "folded_xnor", "nine_of_other_threes", "(carry_b & carry_c)", "(carry_b & ~carry_c)"
+    ),
+    fault("xnor", "folded_xnor", "third_three_for_second", "after_b <= b;", "after_b <= c;"),
 )

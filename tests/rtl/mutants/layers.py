@@ -32,8 +32,8 @@ MUTANTS = (
         "level_read_late",
         "threshold",
         "threshold",
-        "if (fire) fold",
-        "if (valid_1) fold",
+        ".step(fire)",
+        ".step(valid_1)",
     ),
     Mutant(
         "sign_of_the_sum_ignored",
@@ -46,19 +46,12 @@ MUTANTS = (
         "ready_stuck",
         "matvec",
         "matvec",
-        "assign s_axis_tready = is_reading && (!is_last || has_place);",
+        "assign s_axis_tready = !is_last || has_place;",
         "assign s_axis_tready = 1'b1;",
     ),
     Mutant("accumulator_not_cleared", "matvec", "matvec", "if (rst || ends_sum)", "if (rst)"),
     Mutant("accumulator_not_reset", "matvec", "matvec", "if (rst || ends_sum)", "if (ends_sum)"),
     Mutant("one_left_out", "matvec", "matvec", ".carry(plus[p])", ".carry(1'b0)"),
-    Mutant(
-        "reset_dropped",
-        "matvec",
-        "matvec",
-        "if (rst) begin\n      sf   <= '0;\n      nf   <= '0;\n    end else if",
-        "if",
-    ),
     Mutant(
         "levels_of_the_next_fold",
         "matvec",
@@ -67,16 +60,15 @@ MUTANTS = (
         "levels (.clk, .x(at_1)",
     ),
     Mutant(
-        "vector_not_replayed",
-        "matvec",
-        "matvec",
-        "is_reading ? s_axis_tdata : vector[sf]",
-        "s_axis_tdata",
-    ),
-    Mutant(
         "words_of_the_other_fold", "matvec", "matvec", "word = {fold, sf};", "word = {sf, fold};"
     ),
-    Mutant("word_not_counted", "matvec", "matvec", "'0 : word + 1'b1;", "'0 : word;"),
+    Mutant(
+        "word_not_counted",
+        "matvec",
+        "matvec",
+        "word <= word + 1'b1;",
+        "word <= word;",
+    ),
     Mutant(
         "tie_takes_the_last_beat",
         "argmax",
@@ -96,7 +88,11 @@ MUTANTS = (
         "best_kept_between_vectors", "argmax", "argmax", "if (first_2 || value_2", "if (value_2"
     ),
     Mutant(
-        "word_of_the_wrong_tap", "depthwise", "depthwise", "word == WORD_W'(WORDS - 1)", "ends_tap"
+        "word_of_the_wrong_tap",
+        "depthwise",
+        "depthwise",
+        "WORD_W'({tap, fold})",
+        "WORD_W'({fold, tap})",
     ),
     Mutant(
         "accumulator_of_the_wrong_fold",
@@ -171,8 +167,8 @@ MUTANTS = (
         "fold_of_all_not_wrapped",
         "matvec",
         "matvec",
-        "fold == FOLD_W'(FOLDS - 1) ? '0 : fold + 1'b1;",
-        "fold + 1'b1;",
+        "counter #(.MODULUS(FOLDS)) folds (",
+        "counter #(.MODULUS(1 << FOLD_W)) folds (",
     ),
     Mutant(
         "channel_of_another_neuron",
@@ -184,4 +180,43 @@ MUTANTS = (
     Mutant(
         "plus_of_the_first_neuron", "depthwise", "depthwise", ".carry(plus[m])", ".carry(plus[0])"
     ),
+    Mutant(
+        "ready_while_two_vectors_are_held",
+        "matvec",
+        "replay",
+        "assign s_axis_tready = places != '0;",
+        "assign s_axis_tready = 1'b1;",
+    ),
+    Mutant("read_before_it_came", "matvec", "replay", "!is_first_turn || ahead != '0", "1'b1"),
+    Mutant("waits_in_every_turn", "matvec", "replay", "!is_first_turn || ahead", "ahead"),
+    Mutant("half_not_changed", "matvec", "replay", "read_half ^ frees", "read_half"),
+    Mutant(
+        "freed_after_each_turn",
+        "matvec",
+        "matvec",
+        "is_last && is_last_of_group),\n      .can",
+        "is_last),\n      .can",
+    ),
+    Mutant(
+        "reset_dropped",
+        "matvec",
+        "counter",
+        "if (rst || (step && is_last && !IS_POWER))",
+        "if (step && is_last && !IS_POWER)",
+    ),
+    Mutant(
+        "ends_a_turn_late",
+        "matvec",
+        "counter",
+        "LAST     = BITS'(MODULUS - 1)",
+        "LAST = BITS'(MODULUS - 1) ^ 1",
+    ),
+    Mutant(
+        "carry_of_the_counter_lost",
+        "matvec",
+        "counter",
+        "&(value | ('1 << i))",
+        "&(value | ('1 << (i + 1)))",
+    ),
+    Mutant("slice_of_the_low_bits", "matvec", "rom", '8\'("0" + s % 10)}', '8\'("0")}'),
 )

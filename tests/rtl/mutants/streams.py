@@ -98,7 +98,6 @@ MUTANTS = (
         "assign s_axis_tready = is_first && has_place;",
         "assign s_axis_tready = has_place;",
     ),
-    Mutant("reset_dropped", "width", "width_down", "if (rst) part <= '0;\n    else if", "if"),
     Mutant(
         "written_word_lost",
         "window",

@@ -16,8 +16,8 @@ MUTANTS = (
         "room_off_by_one",
         "window",
         "line_buffer",
-        "room  <= ROOM_BITS'(DEPTH - 1);",
-        "room  <= ROOM_BITS'(DEPTH - 2);",
+        "held  <= HELD_BITS'(-DEPTH);",
+        "held  <= HELD_BITS'(1 - DEPTH);",
     ),
     Mutant(
         "dropped_too_early",
@@ -30,7 +30,7 @@ MUTANTS = (
         "rows_in_the_padding_not_dropped",
         "window",
         "line_buffer",
-        "drop = ROOM_BITS'(DROP_FIRST);",
+        "drop = HELD_BITS'(-DROP_FIRST);",
         "drop = '0;",
     ),
     Mutant(
@@ -58,8 +58,8 @@ MUTANTS = (
         "reset_dropped",
         "window",
         "line_buffer",
-        "if (rst) begin\n      write_at <= '0;",
-        "if (1'b0) begin\n      write_at <= '0;",
+        "if (rst) begin\n        write_at <= '0;\n        read_at  <= AT_W'(-START);",
+        "if (1'b0) begin\n        write_at <= '0;\n        read_at  <= AT_W'(-START);",
     ),
     Mutant(
         "padding_of_the_wrong_beat",
@@ -96,20 +96,26 @@ MUTANTS = (
         "assign fire = can_fire && (!yields || has_place);",
         "assign fire = can_fire;",
     ),
-    Mutant("tail_counted", "pool", "pool", "valid <= fire && is_inside;", "valid <= fire;"),
+    Mutant(
+        "tail_counted",
+        "pool",
+        "pool",
+        "fire && is_inside});",
+        "fire});",
+    ),
     Mutant(
         "last_row_of_the_image_missed",
         "pool",
         "pool_position",
-        "ky == KY_W'(KERNEL_Y - 1) || iy == IY_W'(HEIGHT - 1)",
-        "ky == KY_W'(KERNEL_Y - 1)",
+        "int'(ky) == KERNEL_Y - 1 || is_end_y",
+        "int'(ky) == KERNEL_Y - 1",
     ),
     Mutant(
         "padding_of_the_second_row",
         "pool",
         "pool_position",
-        "ix   <= '0;\n        kx   <= KX_W'(PAD_LEFT);",
-        "ix   <= '0;\n        kx   <= '0;",
+        "kx <= is_end_x ? KX_W'(PAD_LEFT) :",
+        "kx <= is_end_x ? '0 :",
     ),
     Mutant(
         "fold_not_rewound",
@@ -129,7 +135,7 @@ MUTANTS = (
         "group_not_rewound",
         "window",
         "line_buffer",
-        "ends_group && is_last_group;",
+        "ends_group && last_group;",
         "ends_group;",
     ),
     Mutant(
@@ -139,4 +145,5 @@ MUTANTS = (
         "else if (ends_group) iy",
         "else if (ends_window) iy",
     ),
+    Mutant("partial_read_late", "pool", "pool", ".read_at(early_word)", ".read_at(word)"),
 )
