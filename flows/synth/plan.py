@@ -126,9 +126,7 @@ def place_and_route(
     flags = (board.device_flag, "--package", board.package, "--json", NETLIST_JSON)
     # A clock that is too slow is reported with its frequency instead of ending nextpnr.
     more = ("--lpf", constraints, "--report", report, "--seed", str(seed), "--timing-allow-fail")
-    # The other router takes several times as long for a full device at a high frequency.
-    router = ("--router", "router2")
-    return Command(tool=f"nextpnr-{board.family}", args=(*flags, *more, *router, *args), log=log)
+    return Command(tool=f"nextpnr-{board.family}", args=(*flags, *more, *args), log=log)
 
 
 def _accelerator_files(folder: Path) -> dict[str, bytes]:

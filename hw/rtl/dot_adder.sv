@@ -74,7 +74,7 @@ module dot_adder #(
     end
 
     adder_tree #(.TERMS(SIMD), .BITS(TERM_W)) tree (
-      .terms, .ones(is_positive), .y(total), .plus(one)
+      .clk, .terms, .ones(is_positive), .y(total), .plus(one)
     );
 
     always_ff @(posedge clk) begin

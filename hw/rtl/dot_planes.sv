@@ -87,7 +87,7 @@ module dot_planes #(
       .SIMD(SIMD), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(0)
     ) integers (.x(x_1), .y(lane));
     adder_tree #(.TERMS(SIMD), .BITS(LANE_W)) tree (
-      .terms(lane), .ones('0), .y(total), .plus(unused_one)
+      .clk, .terms(lane), .ones('0), .y(total), .plus(unused_one)
     );
     assign sum = WIDE_W'($signed(total));
     always_ff @(posedge clk) rest <= sum - (sum << W_BITS) - (TOO_MUCH << 1);

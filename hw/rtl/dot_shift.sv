@@ -88,7 +88,7 @@ module dot_shift #(
     end
 
     adder_tree #(.TERMS(SIMD), .BITS(TERM_W)) tree (
-      .terms, .ones(is_negative), .y(total), .plus(one)
+      .clk, .terms, .ones(is_negative), .y(total), .plus(one)
     );
 
     // Ones below let the one that is left carry into the sum.

@@ -8,8 +8,8 @@
 //            -1 or +1. W_FORM = 1: two's complement, W_BITS >= 2. W_FORM = 2: two's complement, only
 //            -1, 0, 1, W_BITS = 2. y two's complement modulo 2^SUM_BITS; neuron 0 and lane 0 low
 // Reference  popshift.hw.stages.kernels.Signed (bit-exact)
-// Latency    CYCLES from w to y, 2 where weights have several planes, else 1; w comes one cycle after
-//            its x
+// Latency    CYCLES from w to y, 2 where weights have several planes, else 1; one more for more than
+//            MOST_TERMS_AT_ONCE terms; w comes one cycle after its x
 // II         1 cycle
 // Stall      none
 // Reset      none
@@ -47,8 +47,11 @@ module dot_signed #(
   // Two bits of two's complement go to -2.
   localparam int TERM_W   = PAIRS > 0 || (IS_DIGIT != 0 && W_FORM == 1) ? LANE_W + 1 : LANE_W;
   localparam int TREE_W   = TERM_W + $clog2(TERMS);
+  // Where there are more, a register halves the additions in a row.
+  localparam int MOST_TERMS_AT_ONCE = 8;
+  localparam int CUT      = TERMS > MOST_TERMS_AT_ONCE ? $clog2(TERMS) / 2 : -1;
 
-  if (CYCLES != (PLANES > 1 ? 2 : 1) || (W_FORM == 2 && W_BITS != 2)
+  if (CYCLES != (PLANES > 1 ? 2 : 1) + (CUT >= 0 ? 1 : 0) || (W_FORM == 2 && W_BITS != 2)
       || (W_FORM == 1 && W_BITS < 2)) begin : gen_check
     $error("dot_signed: W_FORM=%0d does not go with W_BITS=%0d, CYCLES=%0d (%m)", W_FORM, W_BITS,
            CYCLES);
@@ -85,8 +88,8 @@ module dot_signed #(
     logic        [TREE_W-1:0] total;
     logic signed [REST_W-1:0] sum, rest;
     logic                     unused_one;
-    adder_tree #(.TERMS(TERMS), .BITS(TERM_W)) tree (
-      .terms(sums), .ones('0), .y(total), .plus(unused_one)
+    adder_tree #(.TERMS(TERMS), .BITS(TERM_W), .CUT(CUT)) tree (
+      .clk, .terms(sums), .ones('0), .y(total), .plus(unused_one)
     );
     assign sum = REST_W'($signed(total));
     always_ff @(posedge clk) rest <= -sum;
@@ -124,8 +127,8 @@ module dot_signed #(
         assign terms[i*TERM_W+:TERM_W] = magnitude ^ {TERM_W{is_negative[i]}};
       end
 
-      adder_tree #(.TERMS(TERMS), .BITS(TERM_W)) tree (
-        .terms, .ones(is_negative), .y(totals[b*TREE_W+:TREE_W]), .plus(ones[b])
+      adder_tree #(.TERMS(TERMS), .BITS(TERM_W), .CUT(CUT)) tree (
+        .clk, .terms, .ones(is_negative), .y(totals[b*TREE_W+:TREE_W]), .plus(ones[b])
       );
     end
 

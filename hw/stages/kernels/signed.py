@@ -17,6 +17,10 @@ from .kernel import WeightCode, signed_sum, weight_dtype
 ODD, TWOS_COMPLEMENT, TERNARY = 0, 1, 2
 
 
+# Terms of a plane that are added without a register between.
+MOST_TERMS_AT_ONCE = 8
+
+
 class Signed(DotProduct):
     """Integer x integer, the weights as planes of bits that stand for -1 and +1.
 
@@ -44,8 +48,11 @@ class Signed(DotProduct):
         return signed_sum(simd, magnitude(dtype) * greatest_weight(code))
 
     def cycles(self, code: WeightCode, simd: int) -> int:
-        """One for the sums of each plane, and where there are several, one to add them."""
-        return 1 if _planes(code) == 1 else 2
+        """One for the sums of each plane, one to add them, one inside of them where they are large.
+
+        So no more than four additions are in a row up to 256 terms.
+        """
+        return 1 + (_planes(code) > 1) + (_cut(_terms(code, simd)) >= 0)
 
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
         """Odd grid: ``(w + 2^n - 1) / 2``. Else two's complement."""
@@ -65,10 +72,10 @@ class Signed(DotProduct):
         Planes take pairs of lanes, whose sums and differences all neurons share.
         """
         planes = _planes(code)
-        is_paired = planes > 1 or code.form == ODD
+        is_paired = _is_paired(code)
         lane_bits = dtype.bits + (dtype.encoding is not Encoding.SIGNED)
-        pairs = simd // 2 if is_paired else 0
-        terms = simd - pairs
+        terms = _terms(code, simd)
+        pairs = simd - terms
         term_bits = lane_bits + (1 if pairs or (not is_paired and code.form != TERNARY) else 0)
         shared = cost.adder(lane_bits + 1).times(2 * pairs)
         if dtype == BIPOLAR and is_paired:
@@ -76,14 +83,14 @@ class Signed(DotProduct):
             term_bits, shared = 2, Cost()
         shared += cost.register((terms + pairs) * term_bits)
         tree_bits = term_bits + (terms - 1).bit_length()
-        plane = Cost(lut=terms * term_bits) + adder_tree(terms, term_bits)
+        plane = Cost(lut=terms * term_bits) + adder_tree(terms, term_bits, _cut(terms))
         neuron = plane.times(planes)
         sum_bits = self.sum_dtype(dtype, code, simd).bits
         if planes > 1:
             neuron += cost.register(planes * (tree_bits + 1)) + weighted_sum(planes, tree_bits)
             if code.form == TWOS_COMPLEMENT:
                 neuron += cost.adder(tree_bits + planes + 1)
-                shared += adder_tree(terms, term_bits) + cost.adder(tree_bits + 1)
+                shared += adder_tree(terms, term_bits, _cut(terms)) + cost.adder(tree_bits + 1)
                 shared += cost.register(tree_bits + 1)
         has_one = code.form != TWOS_COMPLEMENT or planes == 1
         return shared + (neuron + cost.register(sum_bits + has_one)).times(pe)
@@ -94,6 +101,21 @@ def _planes(code: WeightCode) -> int:
     if code.form == TERNARY or (code.form == TWOS_COMPLEMENT and code.bits == 2):
         return 1
     return code.bits
+
+
+def _is_paired(code: WeightCode) -> bool:
+    """Return whether a term is the sum or the difference of two lanes."""
+    return _planes(code) > 1 or code.form == ODD
+
+
+def _terms(code: WeightCode, simd: int) -> int:
+    """Return the terms of a plane of ``simd`` lanes."""
+    return simd - simd // 2 if _is_paired(code) else simd
+
+
+def _cut(terms: int) -> int:
+    """Return how many additions of a tree are behind a register, -1 for none."""
+    return (terms - 1).bit_length() // 2 if terms > MOST_TERMS_AT_ONCE else -1
 
 
 def greatest_weight(code: WeightCode) -> int:
