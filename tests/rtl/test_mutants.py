@@ -12,15 +12,23 @@ from popshift.hw.emit import RTL_FOLDER
 
 from .mutants import MUTANTS, Mutant, directed
 
-_FIRST = {mutant.module: mutant for mutant in reversed(MUTANTS)}.values()
+# A fault of every fourth module, of every kernel among them; `make test-long` has all faults.
+_FIRST = {mutant.module: mutant for mutant in reversed(MUTANTS)}
+_SOME = [fault for i, fault in enumerate(_FIRST.values()) if i % 4 == 0 or fault.kernel]
 _CASES = [
     pytest.param(
         mutant,
         id=f"{mutant.module}-{mutant.fault}",
-        marks=() if mutant in _FIRST else pytest.mark.long,
+        marks=() if mutant in _SOME else pytest.mark.long,
     )
     for mutant in MUTANTS
 ]
+
+
+def test_every_fault_is_in_its_module_once() -> None:
+    for mutant in MUTANTS:
+        text = (RTL_FOLDER / f"{mutant.module}.sv").read_text()
+        assert text.count(mutant.before) == 1, f"{mutant.module}: {mutant.fault}"
 
 
 @pytest.mark.slow
@@ -30,8 +38,6 @@ def test_the_suite_catches(mutant: Mutant, tmp_path: Path) -> None:
     shutil.copytree(RTL_FOLDER, modules)
     source = modules / f"{mutant.module}.sv"
     text = source.read_text()
-    squeezed = " ".join(text.split())
-    assert text.count(mutant.before) == 1, f"{mutant.before!r} stands there once: {squeezed[:80]}"
     source.write_text(text.replace(mutant.before, mutant.after))
     if mutant.kernel:
         images = 24
