@@ -1,5 +1,6 @@
 # make demo   trains, exports, compiles, simulates, verifies and builds the bitstream of the digits network
-# make test   lint, types, import rules and the whole test suite
+# make test   lint, types, import rules and the test suite
+# make test-long   the same with all random configurations, mutants and CNVs, about an hour
 # make env    only makes the environment in .venv
 # make docker-test   builds the image of docker/ without a daemon and compares a build inside with one outside
 # make finn   adds FINN to it; nothing that is there changes its version
@@ -13,7 +14,7 @@ JOBS   ?= 2
 # One thread per process: the tests run side by side, and idle threads of the maths libraries slow each other down.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: env finn demo test lint docker-test clean
+.PHONY: env finn demo test test-long lint docker-test clean
 
 env: $(STAMP)
 
@@ -46,6 +47,9 @@ lint: env
 
 test: lint finn
 	$(THREADS) $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+test-long: lint finn
+	$(THREADS) $(BIN)/pytest -n $(JOBS) --dist worksteal -m "long or not long"
 
 docker-test: env
 	docker/test.sh digits-mlp

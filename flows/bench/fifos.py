@@ -20,8 +20,8 @@ from ...hw.graph import Dataflow
 from ...hw.passes import FifoSizing, connect, size_fifos
 from ...hw.passes.connect import fifo_places, without_fifos
 from ...hw.sim import simulate
+from .cnv import CNV_FOLDINGS, cnv
 from .measure import Row, machine
-from .networks import CNV_FOLDINGS, cnv
 
 _IMAGES = 8
 

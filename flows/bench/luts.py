@@ -121,7 +121,8 @@ def synthesize(
 def own_sources(family: str) -> list[Path]:
     """Return the modules of popcounts and unrolled layers, twins where the family has them."""
     twins = SYNTHESES[family].twins
-    return [source_file(f"{name}.sv", twins) for name in KERNELS["xnor"].sources]
+    names = ("popcount_xnor", *KERNELS["xnor"].sources)
+    return [source_file(f"{name}.sv", twins) for name in names]
 
 
 def _weights(weights: IntArray) -> str:

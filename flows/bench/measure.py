@@ -48,27 +48,33 @@ def interleaved_rates(
         engines: A call of each engine that does ``work`` units.
         work: Units of one call.
         block_seconds: CPU time of one turn; at least one call.
-        rounds: Turns of each engine.
+        rounds: Turns of each engine; a third of them where one call takes much longer than a turn.
 
     Returns:
         Units per CPU-second of this process, by engine.
     """
-    calls = {name: _calls_for(engine, block_seconds) for name, engine in engines.items()}
+    plans = {name: _plan(engine, block_seconds) for name, engine in engines.items()}
     rates: dict[str, list[float]] = {name: [] for name in engines}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, engine in engines.items():
-            seconds = _cpu_seconds(engine, calls[name])
-            rates[name].append(work * calls[name] / seconds)
+            calls, every = plans[name]
+            if turn % every == 0:
+                seconds = _cpu_seconds(engine, calls)
+                rates[name].append(work * calls / seconds)
     return {name: statistics.median(found) for name, found in rates.items()}
 
 
-def _calls_for(engine: Callable[[], object], seconds: float) -> int:
-    """Return how many calls take about ``seconds``; also warms the engine up."""
+def _plan(engine: Callable[[], object], seconds: float) -> tuple[int, int]:
+    """Return how many calls take about ``seconds``, and in every how many-th round; warms up too.
+
+    An engine whose single call takes more than twice as long takes every third turn.
+    """
     engine()
     calls = 1
     while (taken := _cpu_seconds(engine, calls)) < seconds / 4:
         calls *= 4
-    return max(1, round(calls * seconds / taken))
+    is_slow = calls == 1 and taken > 2 * seconds
+    return max(1, round(calls * seconds / taken)), 3 if is_slow else 1
 
 
 def _cpu_seconds(engine: Callable[[], object], calls: int) -> float:

@@ -1,34 +1,25 @@
-"""Networks for benchmarks: random binary MLPs, as files and dataflows, and FINN's CNV."""
+"""Random networks for benchmarks: sizes as in the zoo, one set of weights for all engines."""
 
 from __future__ import annotations
 
 import math
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
-from ...hw.dtypes import IntArray
-from ...hw.frontend import load
-from ...hw.graph import Dataflow
-from ...hw.passes import apply_folding
+from ...hw.dtypes import BIPOLAR, DataType, IntArray, unsigned
+from ...models.zoo import NETWORKS, ConvNetConfig
 
 F32 = NDArray[np.float32]
-
-# PE and SIMD of the layers of CNV, by the cycles that an image then takes: the folding that FINN's
-# repository publishes, and one with four times the lanes.
-CNV_FOLDINGS = {
-    32_768: ((16, 3), (32, 32), (16, 32), (16, 32), (4, 32), (1, 32), (1, 4), (1, 8), (5, 1)),
-    8_192: ((64, 3), (64, 64), (32, 64), (32, 64), (16, 32), (4, 32), (4, 4), (4, 8), (5, 1)),
-}
 EPSILON = 1e-5
-_OPSET = 13
+
+Weight = Literal["binary", "int2"]
+Act = Literal["binary", "int2"]
+_LEVELS = {"binary": range(-1, 2, 2), "int2": range(-1, 2)}
 
 
 @dataclass(frozen=True)
@@ -42,138 +33,149 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
-class BinaryMlp:
-    """Binary MLP: bipolar inputs, +-1 weights, BatchNorm and sign after all but the last layer.
+class Layer:
+    """A fully connected layer or a convolution, and what comes after it.
+
+    Attributes:
+        weights: -1, 0, +1, shape ``(neurons, synapses)`` or ``(channels, inputs, rows, columns)``.
+        norm: BatchNorm before the activation; None for the last layer, which has neither.
+        pool: Side of the windows of a max pool after the activation, 1 for none.
+    """
+
+    weights: F32
+    norm: BatchNorm | None
+    pool: int = 1
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it moves over an image."""
+        return self.weights.ndim == 4
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in a row.
 
     Attributes:
         name: Short name, an identifier.
-        weights: Per layer +-1, shape ``(neurons, synapses)``.
-        norms: Per hidden layer.
+        shape: An image: ``(synapses,)`` or ``(channels, height, width)``.
+        dtype: Datatype of an input.
+        act: Activations: ``binary``, the sign, or ``int2``, -1, 0, +1 by rounding.
+        layers: First to last.
     """
 
     name: str
-    weights: tuple[F32, ...]
-    norms: tuple[BatchNorm, ...]
-
-    @property
-    def synapses(self) -> int:
-        """Elements of an input."""
-        return int(self.weights[0].shape[1])
+    shape: tuple[int, ...]
+    dtype: DataType
+    act: Act
+    layers: tuple[Layer, ...]
 
     def inputs(self, images: int, seed: int) -> IntArray:
-        """Return random inputs -1, +1, shape ``(images, synapses)``."""
-        rng = np.random.default_rng(seed)
-        return 2 * rng.integers(0, 2, (images, self.synapses)) - 1
+        """Return random inputs, shape ``(images, *shape)``."""
+        return self.dtype.random((images, *self.shape), np.random.default_rng(seed))
 
 
-def random_mlp(name: str, sizes: tuple[int, ...], seed: int = 0) -> BinaryMlp:
-    """Return a network with random weights and BatchNorms of both signs.
-
-    Every BatchNorm crosses 0 midway between two values of its accumulator, so that rounding in
-    float32 cannot turn a sign and all engines must agree in every bit.
-    """
-    rng = np.random.default_rng(seed)
-    weights, norms = [], []
-    for synapses, neurons in pairwise(sizes):
-        weights.append((2 * rng.integers(0, 2, (neurons, synapses)) - 1).astype(np.float32))
-        # Accumulators are as odd as `synapses`; a crossing between two of them is not.
-        spread = max(1, math.isqrt(synapses) // 2)
-        crossing = 2 * rng.integers(-spread, spread + 1, neurons) + 1 + synapses % 2
-        gamma = (rng.uniform(0.5, 2, neurons) * rng.choice([-1, 1], neurons)).astype(np.float32)
-        beta = rng.normal(0, 1, neurons).astype(np.float32)
-        var = rng.uniform(1, synapses, neurons).astype(np.float32)
-        mean = crossing + beta * np.sqrt(var + EPSILON) / gamma
-        norms.append(BatchNorm(gamma, beta, mean.astype(np.float32), var))
-    return BinaryMlp(name, tuple(weights), tuple(norms[:-1]))
-
-
-def to_dataflow(mlp: BinaryMlp) -> Dataflow:
-    """Return the network in integers, as the frontend reads its QONNX file; without an argmax."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{mlp.name}.onnx"
-        onnx.save(to_qonnx(mlp), path)
-        return load(path, argmax=False)
-
-
-def cnv(cycles: int) -> Dataflow:
-    """Return FINN's CNV with random bits as weights, folded to take so many cycles an image.
+def random_mlp(name: str, sizes: Sequence[int], seed: int = 0) -> Network:
+    """Return a binary network of fully connected layers.
 
     Args:
-        cycles: A key of ``CNV_FOLDINGS``.
+        name: Its name.
+        sizes: Inputs, then the neurons of each layer.
+        seed: Of weights and BatchNorms.
     """
-    import torch  # noqa: PLC0415 (slow to load)
-
-    from ...models import export, zoo  # noqa: PLC0415
-
-    torch.manual_seed(0)
-    net = zoo.create("cnv", weight="binary", act="binary").eval()
-    images = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        dataflow = load(export(net, Path(folder) / "cnv.onnx", inputs=images).model)
-    folding = {
-        f"MVAU_{layer}": {"PE": pe, "SIMD": simd}
-        for layer, (pe, simd) in enumerate(CNV_FOLDINGS[cycles])
-    }
-    return apply_folding(dataflow, folding)
+    shapes = [(neurons, synapses) for synapses, neurons in pairwise(sizes)]
+    layers = _random_layers(shapes, [1] * len(shapes), _LEVELS["binary"], "binary", "binary", seed)
+    return Network(name, (sizes[0],), BIPOLAR, "binary", layers)
 
 
-def to_float_onnx(mlp: BinaryMlp) -> onnx.ModelProto:
-    """Return the network in plain float operators: MatMul, BatchNormalization, Sign."""
-    return _to_onnx(mlp, is_quantized=False)
+def random_cnv(
+    weight: Weight = "binary",
+    act: Act = "binary",
+    seed: int = 0,
+    config: ConvNetConfig | None = None,
+) -> Network:
+    """Return a network with the sizes of the zoo's ``cnv``, or of another unpadded network."""
+    zoo = NETWORKS["cnv"] if config is None else config
+    assert isinstance(zoo, ConvNetConfig)
+    assert not zoo.padding
+    channels = zoo.image[0]
+    shapes: list[tuple[int, ...]] = []
+    convolutions = zoo.convolutions()
+    for layer in convolutions:
+        shapes.append((layer.channels, channels, zoo.kernel, zoo.kernel))
+        channels = layer.channels
+    last = convolutions[-1]
+    flat = last.channels * last.height * last.width
+    shapes += [(n, k) for k, n in pairwise((flat, *zoo.hidden, zoo.classes))]
+    pools = [layer.window[0] for layer in convolutions] + [1] * (len(zoo.hidden) + 1)
+    layers = _random_layers(shapes, pools, range(256), weight, act, seed)
+    name = f"{zoo.name}_{weight}_{act}"
+    return Network(name, zoo.image, unsigned(8), act, layers)
 
 
-def to_qonnx(mlp: BinaryMlp) -> onnx.ModelProto:
-    """Return the network as QONNX: BipolarQuant on the input, weights and activations."""
-    return _to_onnx(mlp, is_quantized=True)
+def _random_layers(
+    shapes: Sequence[tuple[int, ...]],
+    pools: Sequence[int],
+    levels: range,
+    weight: Weight,
+    act: Act,
+    seed: int,
+) -> tuple[Layer, ...]:
+    """Return layers of these shapes with random weights and BatchNorms of both signs.
+
+    Args:
+        shapes: Of the weights.
+        pools: After each layer.
+        levels: Values of the first inputs.
+        weight: Precision of the weights.
+        act: Precision of the activations.
+        seed: Of all random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    layers = []
+    for index, (shape, pool) in enumerate(zip(shapes, pools, strict=True)):
+        weights = rng.choice(np.array(_LEVELS[weight], np.float32), shape)
+        is_last = index == len(shapes) - 1
+        norm = None if is_last else _random_norm(weights.reshape(shape[0], -1), levels, act, rng)
+        layers.append(Layer(weights, norm, pool))
+        levels = _LEVELS[act]
+    return tuple(layers)
 
 
-def _to_onnx(mlp: BinaryMlp, *, is_quantized: bool) -> onnx.ModelProto:
-    """Return either graph; they differ in what makes a value +-1."""
-    nodes: list[Any] = []
-    constants: dict[str, F32] = {"one": np.ones((), np.float32)}
+def _random_norm(weights: F32, levels: range, act: Act, rng: np.random.Generator) -> BatchNorm:
+    """Return a BatchNorm that crosses the levels of the activation between two accumulators.
 
-    def sign(name: str, result: str) -> None:
-        if is_quantized:
-            domain = "qonnx.custom_op.general"
-            nodes.append(helper.make_node("BipolarQuant", [name, "one"], [result], domain=domain))
-        else:
-            nodes.append(helper.make_node("Sign", [name], [result]))
+    Midway between two possible accumulators, so that rounding in float32 cannot turn an activation
+    and all engines must agree in every bit.
 
-    here = "x"
-    if is_quantized:
-        sign("x", here := "x_bipolar")
-    for index, weights in enumerate(mlp.weights):
-        matrix = f"w{index}"
-        constants[matrix] = np.ascontiguousarray(weights.T)
-        if is_quantized:
-            sign(matrix, matrix := f"w{index}_bipolar")
-        product = f"a{index}" if index < len(mlp.norms) else "logits"
-        nodes.append(helper.make_node("MatMul", [here, matrix], [product]))
-        if index < len(mlp.norms):
-            norm = mlp.norms[index]
-            parameters = {
-                "gamma": norm.gamma,
-                "beta": norm.beta,
-                "mean": norm.mean,
-                "var": norm.var,
-            }
-            names = [f"{name}{index}" for name in parameters]
-            constants.update(zip(names, parameters.values(), strict=True))
-            nodes.append(
-                helper.make_node(
-                    "BatchNormalization", [product, *names], [f"n{index}"], epsilon=EPSILON
-                )
-            )
-            sign(f"n{index}", here := f"s{index}")
-    if not is_quantized:
-        del constants["one"]
-    classes = mlp.weights[-1].shape[0]
-    graph = helper.make_graph(
-        nodes,
-        mlp.name,
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", mlp.synapses])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-    )
-    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("qonnx.custom_op.general", 1)]
-    return helper.make_model(graph, opset_imports=opsets[: 2 if is_quantized else 1], ir_version=8)
+    Args:
+        weights: Shape ``(neurons, synapses)``.
+        levels: Values of an input.
+        act: Activation; its levels are 0, or -1/2 and 1/2.
+        rng: Source of randomness.
+    """
+    neurons, synapses = weights.shape
+    # Inputs two apart make accumulators two apart, as odd as the number of weights that are not 0.
+    odd = np.abs(weights).sum(axis=1) % 2
+    between = np.full(neurons, 0.5) if levels.step == 1 else 1 + odd
+    middle = np.round((levels[0] + levels[-1]) / 4 * weights.sum(axis=1))
+    spread = max(1, math.isqrt(synapses) * (levels[-1] - levels[0]) // 8)
+
+    def crossing(low: int, high: int) -> NDArray[np.float64]:
+        return np.asarray(2 * (middle + rng.integers(low, high + 1, neurons)) + between)
+
+    signs = rng.choice([-1, 1], neurons)
+    var = np.asarray(rng.uniform(1, synapses, neurons), np.float32)
+    deviation = np.sqrt(np.asarray(var, np.float64) + EPSILON)
+    if act == "binary":
+        center = crossing(-spread, spread)
+        gamma = rng.uniform(0.5, 2, neurons) * signs
+        beta = np.asarray(rng.normal(0, 1, neurons))
+    else:
+        low, high = crossing(-spread, -1), crossing(0, spread)
+        center = (low + high) / 2
+        gamma = deviation / (high - low) * signs
+        beta = np.zeros(neurons)
+    mean = center + beta * deviation / gamma
+    values = (gamma, beta, mean, var)
+    return BatchNorm(*(np.asarray(value, np.float32) for value in values))

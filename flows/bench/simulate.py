@@ -18,8 +18,8 @@ from rich.table import Table
 from ...hw.graph import Dataflow
 from ...hw.passes import connect, size_fifos
 from ...hw.sim import TimingModel, clock
+from .cnv import cnv
 from .measure import Row, interleaved_rates, machine
-from .networks import cnv
 from .verilator_speed import FastModel, compile_for_speed
 
 CYCLES = {"CNV 3 k FPS": 32_768, "CNV 12 k FPS": 8_192}

@@ -1,9 +1,10 @@
 """Compiled kernels on disk: one folder per kernel, found by the digest of its text.
 
-The digest also covers the vector operations and the versions of Numba and llvmlite, so that no old
-machine code is ever taken for a new text. Numba keeps its own index per processor in the folder.
-``checksums.json`` is written last and read first: a folder that it does not describe to the byte is
-emptied and compiled again. Every file is put in place whole, so two processes may compile at once.
+The digest also covers the operations that it calls and the versions of Numba and llvmlite, so that
+no old machine code is ever taken for a new text. Numba keeps its own index per processor in the
+folder. ``checksums.json`` is written last and read first: a folder that it does not describe to the
+byte is emptied and compiled again. Every file is put in place whole, so two processes may compile
+at once.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Any
 
 from numba import njit
 
-from . import vector
+from . import arithmetic, elements, vector
 
 _CHECKSUMS = "checksums.json"
 _TEXT = "kernel.py"
+# What a text may call.
+_OPERATIONS = (arithmetic, elements, vector)
 
 
 def folder() -> Path:
@@ -56,9 +59,9 @@ def compile_kernel(source: str, signature: Any) -> Callable[..., int]:
 def _compile(text: str, name: str, signature: Any, path: Path | None) -> Callable[..., int]:
     """Return the compiled function ``name`` of a text; ``path`` is where the text lies, if at all.
 
-    The text sees the operations of ``vector`` as if it stood there, also when Numba loads it back.
+    The text sees the operations as if it stood in their modules, also when Numba loads it back.
     """
-    namespace = dict(vars(vector))
+    namespace = {name: value for m in _OPERATIONS for name, value in vars(m).items()}
     exec(compile(text, str(path or "<kernel>"), "exec"), namespace)  # noqa: S102  our own text
     kernel: Any = njit(cache=path is not None)(namespace[name])
     kernel.compile(signature)
@@ -70,8 +73,8 @@ def _compile(text: str, name: str, signature: Any, path: Path | None) -> Callabl
 def _digest(text: str) -> str:
     """Return the name of a kernel's folder."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite")]
-    operations = Path(vector.__file__).read_text("utf-8")
-    joined = "\n".join([*versions, operations, text])
+    operations = [Path(m.__file__).read_text("utf-8") for m in _OPERATIONS if m.__file__]
+    joined = "\n".join([*versions, *operations, text])
     return hashlib.sha256(joined.encode()).hexdigest()[:32]
 
 

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import pairwise
 
 import numpy as np
 
-from ..dtypes import BIPOLAR, IntArray, unsigned
-from ..stages import Thresholds
-from .builder import Builder, Form, Slot, tile_lanes
-from .vector import WORD_BITS
+from ..dtypes import BIPOLAR, IntArray
+from ..stages import Border, Thresholds
+from .builder import Builder, Tile
+from .index import Index
+from .lanes import element_bits, in_lanes, in_words, tile_lanes
+from .layout import Form, Layout, Limits, Position, View
 
-_NEVER = np.iinfo(np.int64).max
+# Levels up to which the planes are made from a mask for each level, instead of from their count.
+_MOST_MASKS = 15
 
 
-def tile_groups(channels: int) -> list[tuple[int, int, int]]:
-    """Return number of the first tile, count and lanes of each run of equal tiles.
+def layout_for(thresholds: Thresholds | None, wanted: Layout) -> Layout:
+    """Return the layout in which an ending can leave the results, the wanted one if possible.
 
-    >>> tile_groups(148)
-    [(0, 2, 64), (2, 1, 32)]
+    Of results that turn only the low bits count: they leave in planes.
     """
-    groups, first = [], 0
-    for lanes, run in groupby(tile_lanes(channels)):
-        count = len(list(run))
-        groups.append((first, count, lanes))
-        first += count
-    return groups
-
-
-def in_lanes(values: IntArray, fill: int = 0) -> IntArray:
-    """Return ``values`` padded to the lanes of all tiles along the last axis."""
-    channels = values.shape[-1]
-    result = np.full((*values.shape[:-1], sum(tile_lanes(channels))), fill, np.int64)
-    result[..., :channels] = values
-    return result
+    if thresholds is None or thresholds.is_monotone or wanted.form is Form.PLANES:
+        return wanted
+    return Layout(Form.PLANES)
 
 
 class Ending:
-    """What a stage emits for the vector ``a`` of tile ``t`` and image ``i``.
+    """What a stage emits for the vector ``a`` of tile ``t``, to be put at ``y``.
 
     Lanes past the last channel end as 0 bits, because the next layer would count them.
     """
@@ -45,12 +36,14 @@ class Ending:
     def __init__(
         self,
         thresholds: Thresholds | None,
-        target: Slot,
+        target: View,
         builder: Builder,
         *,
+        bits: int,
+        limits: Limits,
         scale: int = 1,
         bias: IntArray | int = 0,
-        limits: tuple[int, int] | None = None,
+        border: Border | None = None,
     ) -> None:
         """Store the constants.
 
@@ -58,72 +51,147 @@ class Ending:
             thresholds: Staircases on the integers ``scale * a + bias``; None leaves the integers.
             target: Where the results go.
             builder: Kernel to add to.
+            bits: Bits of a lane of ``a``.
+            limits: Least and greatest integer; one more also fits into a lane.
             scale: 1 or 2.
             bias: Per channel or the same for all.
-            limits: Least and greatest integer, where they are known.
+            border: Classes of positions with thresholds of their own.
         """
-        self._target, self._builder, self._scale = target, builder, scale
-        self._thresholds = thresholds
+        self._target, self._builder = target, builder
+        self._scale, self._thresholds, self._border = scale, thresholds, border
+        self._before = self._bits = bits
         if thresholds is None:
-            self._bias = builder.constant(in_lanes(np.broadcast_to(bias, target.channels)))
+            biases = np.broadcast_to(bias, self._channels)
+            self._bias = self._constant(biases) if biases.any() else None
             return
-        levels = thresholds.levels.T
-        if limits is not None:
-            levels = np.clip(levels, limits[0], limits[1] + 1)
+        if not self._is_masks:
+            self._bits = max(bits, element_bits(thresholds.dtype))
+        if border is not None:
+            self._map = builder.constant(border.map)
+        # A row for each class of positions.
+        levels = thresholds.levels.reshape(-1, self._channels, thresholds.steps)
+        levels = np.clip(levels, limits[0], limits[1] + 1)
         # scale * a + bias >= level  <=>  a >= ceil((level - bias) / scale)
-        levels = in_lanes(-((bias - levels) // scale), fill=_NEVER)
-        self._row = levels.shape[-1]
-        self._levels = builder.constant(levels)
-        falls = ~thresholds.is_rising
-        if self._is_one_bit:
-            bits = np.zeros(target.words * WORD_BITS, np.bool_)
-            bits[: len(falls)] = falls
-            self._falls = builder.constant(np.packbits(bits, bitorder="little").view(np.int64))
+        levels = -((np.reshape(bias, (-1, 1)) - levels) // scale)
+        never = (1 << (self._bits - 1)) - 1
+        self._levels = self._constant(levels.transpose(0, 2, 1), never)
+        falls = ~thresholds.is_rising.reshape(-1, self._channels, thresholds.directions)
+        if self._is_masks:
+            self._falls = builder.constant(in_words(falls[..., 0].astype(np.int64)))
             return
-        # A falling channel yields base + steps - count = (count ^ -1) + base + steps + 1, with
-        # steps and count doubled where a count of 0 or 1 leaves as -1 or +1.
-        base = -1 if self._is_bipolar else thresholds.base
-        steps = thresholds.steps * (2 if self._is_bipolar else 1)
-        self._falls = builder.constant(in_lanes(-falls.astype(np.int64)))
-        self._base = builder.constant(in_lanes(base + np.where(falls, steps + 1, 0)))
+        # A bit leaves as -1 or +1 where it does not leave in planes.
+        unit, base = (2, -1) if self._is_bipolar else (1, thresholds.base)
+        fallen = falls.sum(axis=2) * (thresholds.steps // thresholds.directions)
+        self._start = self._constant(base + unit * fallen)
+        self._deltas = self._constant(np.where(falls, -unit, unit).transpose(0, 2, 1))
 
     @property
-    def _is_one_bit(self) -> bool:
-        """Whether the comparison itself is the code of the result."""
+    def _channels(self) -> int:
+        """Channels of a vector."""
+        return self._target.type.shape[-1]
+
+    @property
+    def _is_planes(self) -> bool:
+        return self._target.slot.layout.form is Form.PLANES
+
+    @property
+    def _is_masks(self) -> bool:
+        """Whether the planes are made from the masks of the lanes that reach each level."""
         t = self._thresholds
-        is_code = t is not None and t.steps == 1 and t.dtype in {BIPOLAR, unsigned(1)}
-        return is_code and self._target.form is Form.PLANES
+        if t is None or not t.is_monotone:
+            return False
+        return t.steps <= _MOST_MASKS and self._is_planes
 
     @property
     def _is_bipolar(self) -> bool:
         """Whether the count 0 or 1 leaves as the integer -1 or +1."""
-        return self._target.type.dtype == BIPOLAR and self._target.form is Form.INTS
+        return self._target.type.dtype == BIPOLAR and not self._is_planes
 
-    def emit(self, lanes: int) -> None:
-        """Emit the ending of a tile of so many lanes."""
-        target, emit = self._target, self._builder.emit
-        emit(2, f"y = S + {target.base} + i * {target.stride}", f"c = t * {WORD_BITS}")
-        if self._is_one_bit:
-            bits = f"reach(a, s, {self._levels} + c) ^ word(s, {self._falls} + t)"
-            emit(2, f"put(s, y + t, {bits})")
+    def _constant(self, values: IntArray, fill: int = 0) -> Index:
+        """Store values per channel in the lanes of all tiles."""
+        return self._builder.constant(in_lanes(values, fill), self._bits)
+
+    def emit(self, tile: Tile, position: Position) -> None:
+        """Emit the ending of a tile at a position."""
+        slot, emit, t = self._target.slot, self._builder.emit, self._thresholds
+        kind = Index()
+        if self._border is not None:
+            place = self._map + position.row * len(self._border.columns) + position.column
+            emit(f"z = word(s, {place})")
+            kind = Index.of("z")
+        row, y = sum(tile_lanes(self._channels)), Index.of("y")
+        if t is not None and self._is_masks:
+            self._emit_masks(t, tile, kind, row)
             return
-        if self._thresholds is None:
-            if self._scale == 2:
-                emit(2, "a = double(a)")
-            emit(2, f"a = plus(a, s, {self._bias} + c)")
+        if self._bits > self._before:
+            emit(f"a = wide(a, {self._bits})")
+        if t is not None:
+            self._emit_count(t, tile, kind, row)
         else:
-            self._emit_count(self._thresholds.steps, lanes)
-        if target.form is Form.INTS:
-            emit(2, "store(s, y + c, a)")
+            if self._scale == 2:
+                emit("a = double(a)")
+            if self._bias is not None:
+                emit(f"a = plus(a, s, {self._bias + tile.first})")
+        if not self._is_planes:
+            emit(f"store(s, {y + tile.first}, {slot.unit_bits}, a)")
             return
-        for bit in range(target.type.dtype.bits):
-            emit(2, f"put(s, y + {bit * target.words} + t, plane(a, {bit}))")
+        if t is None and self._target.type.dtype == BIPOLAR:  # -1 and +1 differ in their signs
+            emit(f"put(s, {y + tile.number}, ~plane(a, 1) & {tile.mask})")
+            return
+        mask = "" if t is not None or tile.is_full else f" & {tile.mask}"
+        for bit in range(slot.planes):
+            emit(f"put(s, {y + bit * slot.plane + tile.number}, plane(a, {bit}){mask})")
 
-    def _emit_count(self, steps: int, lanes: int) -> None:
-        """Emit the count of levels reached and its value."""
-        emit = self._builder.emit
-        emit(2, f"q = zero({lanes})", f"for j in range({steps}):")
-        emit(3, f"q = step(q, a, s, {self._levels} + j * {self._row} + c)")
-        if self._is_bipolar:
-            emit(2, "q = double(q)")
-        emit(2, f"a = plus(flip(q, s, {self._falls} + c), s, {self._base} + c)")
+    def _emit_masks(self, thresholds: Thresholds, tile: Tile, kind: Index, row: int) -> None:
+        """Emit the planes of the results from the masks ``b<j>`` of the levels reached."""
+        slot, emit = self._target.slot, self._builder.emit
+        for j in range(thresholds.steps):
+            level = self._levels + (kind * thresholds.steps + j) * row + tile.first
+            emit(f"b{j} = reach(a, s, {level})")
+        emit(f"f = word(s, {self._falls + kind * slot.pixel + tile.number})")
+        for bit in range(slot.planes):
+            rising, falling = _flips(thresholds, bit)
+            text = _exclusive_or(rising, tile)
+            if rising != falling:
+                text += f" ^ ({_exclusive_or(rising ^ falling, tile)}) & f"
+            if not tile.is_full:
+                text = f"({text}) & {tile.mask}"
+            place = Index.of("y") + bit * slot.plane + tile.number
+            emit(f"put(s, {place}, {text})")
+
+    def _emit_count(self, thresholds: Thresholds, tile: Tile, kind: Index, row: int) -> None:
+        """Emit the result below every level, and what each level reached adds to it."""
+        emit, steps, directions = self._builder.emit, thresholds.steps, thresholds.directions
+        start = self._start + kind * row + tile.first
+        emit(f"q = load(s, {start}, {self._bits}, {tile.lanes})")
+        with self._builder.loop("j", steps) as step:
+            level = self._levels + (kind * steps + step) * row + tile.first
+            turn = step if directions > 1 else Index()
+            delta = self._deltas + (kind * directions + turn) * row + tile.first
+            emit(f"q = step(q, a, s, {level}, {delta})")
+        emit("a = q")
+
+
+def _flips(thresholds: Thresholds, bit: int) -> tuple[frozenset[int], frozenset[int]]:
+    """Return what flips a bit of the results' codes, in rising and in falling channels.
+
+    Levels are reached one after the other, so a bit of the code is the exclusive or of the masks of
+    those levels at which it flips. -1 stands for a bit that is set before the first level.
+    """
+    if thresholds.dtype == BIPOLAR:
+        codes = np.arange(2, dtype=np.uint64)
+    else:
+        values = thresholds.base + np.arange(thresholds.steps + 1)
+        codes = thresholds.dtype.to_codes(values)
+    bits = (codes >> np.uint64(bit) & np.uint64(1)).tolist()
+
+    def flips(bits: list[int]) -> frozenset[int]:
+        return frozenset(j - 1 for j, pair in enumerate(pairwise([0, *bits])) if pair[0] != pair[1])
+
+    return flips(bits), flips(bits[::-1])
+
+
+def _exclusive_or(flips: frozenset[int], tile: Tile) -> str:
+    """Return the text of the exclusive or of masks."""
+    texts = [f"{tile.mask}" if j < 0 else f"b{j}" for j in sorted(flips)]
+    return " ^ ".join(texts) or "0"

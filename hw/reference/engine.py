@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
 from ..dtypes import IntArray
 from ..errors import GraphError, PopshiftError
 from ..graph import Dataflow, Stage
-from .segment import AnyArray, RejectedError, Segment, is_compiled, may_join
+from .lower import is_lowered
+from .segment import AnyArray, RejectedError, Segment
 
 
 class Reference:
@@ -112,11 +114,8 @@ def _input_shapes(step: Segment | Stage) -> Sequence[tuple[int, ...]]:
 
 def _steps(dataflow: Dataflow) -> list[Segment | Stage]:
     """Cut the stages, in their order, into segments and single stages."""
-    runs: list[list[Stage]] = []
-    for stage in dataflow.stages:
-        is_joined = bool(runs) and is_compiled(stage) and is_compiled(runs[-1][-1])
-        if is_joined and may_join(runs[-1], stage):
-            runs[-1].append(stage)
-        else:
-            runs.append([stage])
-    return [Segment(run, dataflow.streams) if is_compiled(run[0]) else run[0] for run in runs]
+    steps: list[Segment | Stage] = []
+    for is_compiled, run in groupby(dataflow.stages, is_lowered):
+        stages = list(run)
+        steps += [Segment(stages, dataflow.streams)] if is_compiled else stages
+    return steps

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from ..dtypes import IntArray
 from ..graph import Stage, StreamType
-from .builder import CHUNK, Builder, Form
+from .arguments import read_argument, write_argument
+from .builder import Builder
 from .cache import compile_kernel
-from .lower import LOWERINGS, Identity
+from .convert import fetch
+from .layout import Form, Layout, View
+from .lower import LOWERINGS
+from .memory import decode
 
 # Element types that a kernel reads as they are; every other array is converted to int64 first.
 _ELEMENTS = {"int8": types.int8, "uint8": types.uint8, "int64": types.int64}
@@ -54,10 +58,9 @@ class Segment:
         self.input_shapes = tuple(self._types[name].shape for name in self.inputs)
         self._shapes = [streams[name].shape for name in self.outputs]
         self._resize(1)
-        builder = self._build(("int64",) * len(self.inputs))
-        self._memory = builder.memory()
-        self._streams = self._memory[builder.constant_words :]
-        self._slots = builder.slots
+        builder, self._views = self._build(("int64",) * len(self.inputs))
+        self._memory, self._chunk = builder.memory(), builder.chunk
+        self._bases = dict(zip((slot.name for slot in builder.slots), builder.bases, strict=False))
         self._kernels: dict[tuple[str, ...], Callable[..., int]] = {}
         self._kernel: Callable[..., int] = _nothing_compiled
 
@@ -89,11 +92,13 @@ class Segment:
             RejectedError: A shape is wrong or a value is outside its datatype.
         """
         found: dict[str, list[IntArray]] = {name: [] for name in self._types}
-        for first in range(0, max(len(inputs[0]), 1), CHUNK):
-            part = [np.asarray(x)[first : first + CHUNK] for x in inputs]
+        for first in range(0, max(len(inputs[0]), 1), self._chunk):
+            part = [np.asarray(x)[first : first + self._chunk] for x in inputs]
             self.run(part)
             for name, parts in found.items():
-                parts.append(self._slots[name].decode(self._streams, len(part[0])))
+                view = self._views[name]
+                words = self._memory[self._bases[view.slot.name] :]
+                parts.append(decode(view, words, len(part[0])))
         return {
             name: np.concatenate(parts).reshape(-1, *self._types[name].shape)
             for name, parts in found.items()
@@ -125,56 +130,41 @@ class Segment:
             ]
             arrays += [types.Array(types.int64, 1 + len(shape), "C") for shape in self._shapes]
             signature = (*arrays, types.Array(types.int64, 1, "C"))
-            source = self._build(elements).source(self.inputs, self.outputs)
+            builder, _ = self._build(elements)
+            source = builder.source(self.input_shapes, len(self.outputs))
             self._kernels[elements] = compile_kernel(source, signature)
         return self._kernels[elements]
 
-    def _build(self, elements: Sequence[str]) -> Builder:
-        """Return the text, the constants and the memory plan for these element types."""
-        builder = Builder(stream_forms(self._stages, self.outputs))
+    def _build(self, elements: Sequence[str]) -> tuple[Builder, dict[str, View]]:
+        """Return the kernel for these element types and where it leaves each stream."""
+        builder, layouts = Builder(), _layouts(self._stages, self.outputs)
+        views: dict[str, View] = {}
         for index, (name, element) in enumerate(zip(self.inputs, elements, strict=True)):
-            builder.slot(name, self._types[name])
-            builder.read(name, index, element)
+            layout = layouts[name]
+            slot = builder.slot(self._types[name], layout, is_tight=layout.form is Form.INTS)
+            read_argument(slot, index, element, builder)
+            views[name] = slot.view
         for stage in self._stages:
-            LOWERINGS[type(stage)].lower(stage, builder)
+            sources = [
+                fetch(views[name], kind, layouts[name], builder)
+                for name, kind in zip(stage.inputs, stage.input_types, strict=True)
+            ]
+            outputs = [layouts[name] for name in stage.outputs]
+            results = LOWERINGS[type(stage)].lower(stage, sources, outputs, builder)
+            views.update(zip(stage.outputs, results, strict=True))
         for index, name in enumerate(self.outputs):
-            builder.write(name, index)
-        return builder
+            view = fetch(views[name], self._types[name], layouts[name], builder)
+            write_argument(view, index, builder)
+        return builder, views
 
 
-def stream_forms(stages: Sequence[Stage], outputs: Sequence[str]) -> dict[str, Form]:
-    """Return the form of each stream: as its consumer takes it, integers where it leaves."""
-    forms = dict.fromkeys(outputs, Form.INTS)
+def _layouts(stages: Sequence[Stage], outputs: Sequence[str]) -> dict[str, Layout]:
+    """Return what the consumer of each stream asks for: integers where it leaves."""
+    layouts = dict.fromkeys(outputs, Layout(Form.INTS))
     for stage in reversed(stages):
-        lowering = LOWERINGS[type(stage)]
-        is_identity = isinstance(lowering, Identity)
-        form = forms[stage.outputs[0]] if is_identity else lowering.takes
-        forms.update(dict.fromkeys(stage.inputs, form))
-    return forms
-
-
-def is_compiled(stage: Stage) -> bool:
-    """Return whether a kernel can hold the stage."""
-    lowering = LOWERINGS.get(type(stage))
-    return lowering is not None and lowering.supports(stage)
-
-
-def may_join(stages: Sequence[Stage], stage: Stage) -> bool:
-    """Return whether ``stage`` can follow ``stages`` in a kernel.
-
-    Each must give the form that the next one takes, and images of the same shape.
-    """
-    together = [*stages, stage]
-    given = {n: t for one in stages for n, t in zip(one.outputs, one.output_types, strict=True)}
-    for name, wanted in zip(stage.inputs, stage.input_types, strict=True):
-        if name in given and given[name] != wanted:
-            return False
-    consumed = {name for one in together for name in one.inputs}
-    outputs = [name for one in together for name in one.outputs if name not in consumed]
-    forms = stream_forms(together, outputs)
-    return all(
-        forms[name] in LOWERINGS[type(one)].gives for one in together for name in one.outputs
-    )
+        wanted = LOWERINGS[type(stage)].takes(stage, [layouts[name] for name in stage.outputs])
+        layouts.update(zip(stage.inputs, wanted, strict=True))
+    return layouts
 
 
 def _nothing_compiled(*_arguments: object) -> int:

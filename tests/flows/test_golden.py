@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from popshift import models
-from popshift.flows.golden import load_golden, qonnx_integers
+from popshift.flows.golden import load_golden, qonnx_integers, stream_images
+from popshift.flows.verify import compare_golden
+from popshift.hw.frontend import load
 
 
 @pytest.fixture(scope="module", params=["adder4", "shift-ps3", "ternary"])
@@ -44,3 +46,17 @@ def test_what_is_no_whole_number_of_steps_is_seen(exported, factor):
     scales = {**golden.scales, name: golden.scales[name] * factor}
     integers = qonnx_integers(exported.model, replace(golden, scales=scales))[name]
     assert (integers == np.iinfo(np.int64).min).any()
+
+
+def test_levels_farther_apart_than_torch_counts_are_compared_in_its_steps(tmp_path):
+    """Sums of three signs: the file counts levels, torch the steps of their scales."""
+    net = models.zoo.create("mlp", hidden=(6, 5), weight="abc3", act="abc3")
+    images = torch.randint(0, 17, (9, 64), generator=torch.Generator().manual_seed(0))
+    net.train()(images.float())
+    result = models.export(net.eval(), tmp_path / "model.onnx", inputs=images)
+    dataflow, golden = load(result.model), load_golden(result.golden)
+    streams = dataflow.execute(stream_images(dataflow, golden.images))
+    assert compare_golden(dataflow, streams, golden).first == ()
+    stream = next(n for n, o in dataflow.origins.items() if "MultiThreshold" in o.tensor)
+    streams[stream] = streams[stream] + 1
+    assert f"stream {stream}" in compare_golden(dataflow, streams, golden).first[0]

@@ -109,7 +109,7 @@ def test_training_twice_gives_the_same_model(folder):
 
 
 def test_fifos_that_are_too_small_for_the_rate_are_named(folder):
-    overrides = ["hardware.fps=24000", "model.hidden=[32,32]", "hardware.fifos=1"]
+    overrides = ["hardware.fps=780000", "model.hidden=[32,32]", "hardware.fifos=1"]
     with pytest.raises(RateNotReachedError, match=r"leave out hardware\.fifos"):
         build(folder / "small.yaml", overrides=overrides, output=folder / "out", until="simulate")
 

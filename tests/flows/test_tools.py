@@ -120,6 +120,7 @@ def test_ctrl_c_ends_the_tool_and_its_children(tmp_path: Path) -> None:
         tmp_path / "yosys", f'[ "$1" = --version ] && exit 0\nsleep 60 & echo $! > {marker}\nwait'
     )
     code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from pathlib import Path; from popshift.flows.tools import run_tool; "
         f"run_tool('yosys', [], Path({str(tmp_path)!r}), Path({str(tmp_path / 'log')!r}))"
     )

@@ -86,16 +86,27 @@ REFUSALS = {
     "bsd300x3-espcn/nn_resize/quant_model.onnx": "(Resize): it inserts pixels, which is not supported",
     "bsd300x3-espcn/subpixel/float_model.onnx": "are not on a grid",
     "bsd300x3-espcn/subpixel/quant_model.onnx": "(DepthToSpace): no exact integer form is known",
-    "eltwise_chanlast_testcase.onnx": "are not on a grid",
-    "floatquant_exec/qonnx_act_weight_fp8.onnx": "minifloats are not supported yet",
+    "floatquant_exec/qonnx_act_weight_fp8.onnx": "minifloats are taken as weights only",
     "matmul_update/sdp.onnx": "it changes the batch dimension",
     "mnist-conv/model.onnx": "are not on a grid",
     "residual_block_clean.onnx": "after node 'Conv_0' (Conv); put a quantizer",
 }
 
 
+LOADS = "eltwise_chanlast_testcase.onnx"
+
+
 def test_every_file_of_qonnx_is_in_the_list():
-    assert sorted(REFUSALS) == sorted(str(p.relative_to(FILES)) for p in FILES.rglob("*.onnx"))
+    found = sorted(str(p.relative_to(FILES)) for p in FILES.rglob("*.onnx"))
+    assert sorted([*REFUSALS, LOADS]) == found
+
+
+def test_a_file_of_qonnx_with_weights_of_eight_bits_equals_qonnx_on_every_stream():
+    dataflow = load(FILES / LOADS, name="model", input_dtype="UINT8", argmax=False)
+    assert [stage.name for stage in dataflow.stages] == ["window0", "conv0"]
+    (kind,) = dataflow.inputs.values()
+    image = kind.dtype.random((1, 3, 224, 224), np.random.default_rng(0))
+    assert_streams_equal(FILES / LOADS, dataflow, image)
 
 
 @pytest.mark.parametrize("file", REFUSALS)

@@ -61,6 +61,15 @@ def test_the_second_version_clamps_to_its_bits(tmp_path, signed, narrow, drop):
     assert_streams_equal(path, dataflow, random_images("INT4", (6,), np.random.default_rng(0), 99))
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_lies_between_the_steps_is_rounded_before_bits_are_dropped(tmp_path, version):
+    """Multiples of 0.5 in steps of 1: halves go to the even step."""
+    parameters = (1.0, 0.0, 8.0, 6.0) if version == 1 else (1.0, 0.0, 8.0, 4.0, 6.0)
+    path = saved(ending(trunc(layer(), *parameters, rounding_mode="FLOOR")), tmp_path, version)
+    dataflow = load(path, argmax=False)
+    assert_streams_equal(path, dataflow, random_images("INT4", (6,), np.random.default_rng(0), 99))
+
+
 def test_an_average_that_is_truncated_is_a_sum_with_thresholds(tmp_path):
     graph = GraphBuilder(1, 2, 4, 4, dtype="UINT4")
     graph.then("AveragePool", kernel_shape=[2, 2], strides=[2, 2])

@@ -264,6 +264,7 @@ def test_images_of_bytes_train_as_wider_integers_do(digits):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_digits_cnn_accuracy_over_three_seeds():
     images = data.load("digits-8")
     accuracies = []

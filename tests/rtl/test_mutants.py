@@ -12,9 +12,19 @@ from popshift.hw.emit import RTL_FOLDER
 
 from .mutants import MUTANTS, Mutant, directed
 
+_FIRST = {mutant.module: mutant for mutant in reversed(MUTANTS)}.values()
+_CASES = [
+    pytest.param(
+        mutant,
+        id=f"{mutant.module}-{mutant.fault}",
+        marks=() if mutant in _FIRST else pytest.mark.long,
+    )
+    for mutant in MUTANTS
+]
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.module}-{m.fault}")
+@pytest.mark.parametrize("mutant", _CASES)
 def test_the_suite_catches(mutant: Mutant, tmp_path: Path) -> None:
     modules = tmp_path / "modules"
     shutil.copytree(RTL_FOLDER, modules)

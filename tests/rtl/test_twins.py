@@ -187,7 +187,7 @@ def test_a_wrong_unrolled_layer_is_found(tmp_path, before, after):
     assert module.read_text().count(before) == 1
     module.write_text(module.read_text().replace(before, after))
     sources = KERNELS["xnor"].sources
-    with pytest.raises(BuildError, match="yosys failed"):
+    with pytest.raises(BuildError, match="proof did fail"):
         prove(None, *unrolled_tops(), sources, tmp_path / "p", tmp_path / "rtl")
 
 
@@ -207,7 +207,7 @@ def test_a_wrong_twin_is_found(tmp_path, module, before, after):
     assert twin.read_text().count(before) == 1
     twin.write_text(twin.read_text().replace(before, after))
     top = cells_top((0, 7, 64, 127))
-    with pytest.raises(BuildError, match="yosys failed"):
+    with pytest.raises(BuildError, match="proof did fail"):
         prove("xilinx", top, top, ("counter_7_3", "full_adder"), tmp_path / "p", tmp_path / "rtl")
 
 

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from popshift.flows import build
 from popshift.flows.bench.methods import METHODS, Measured, Method, config_of, measure
+from popshift.flows.config import validate
+from popshift.hw import storage
+from popshift.hw.stages import Layer
+from popshift.models import data, export, zoo
 
 CHECKS = (
     "qonnx",
@@ -22,19 +27,25 @@ CHECKS = (
     "simulator",
     "rtl",
     "rtl with gaps and stalls",
+    "rtl classes",
 )
 MLP = {"zoo": "mlp", "hidden": [10, 12]}
 CNN = {"zoo": "digits-cnn", "features": [3, "max2", 4, "avg2"], "pool_at": "accumulator"}
+
+
+def check(folder: Path) -> None:
+    """Look at what a build compared."""
+    stages = json.loads((folder / "verify.json").read_text())["stages"]
+    assert tuple(stage["name"] for stage in stages) == CHECKS
+    assert all(stage["elements"] > 0 for stage in stages)
+    assert [line for stage in stages for line in stage["first"]] == []
 
 
 def proven(method: Method, folder: Path, **model) -> Measured:
     """Return what was measured, after a look at what was compared."""
     config = config_of(method, folder / "build", epochs=2, images=6, **model)
     found = measure(config, method)
-    stages = json.loads((folder / "build" / "verify.json").read_text())["stages"]
-    assert tuple(stage["name"] for stage in stages) == CHECKS
-    assert all(stage["elements"] > 0 for stage in stages)
-    assert [line for stage in stages for line in stage["first"]] == []
+    check(folder / "build")
     return found
 
 
@@ -63,8 +74,25 @@ def test_windows_and_pools_of_a_method_agree_at_all_levels(method: Method, tmp_p
 @pytest.mark.slow
 def test_ghosts_of_powers_of_two_agree_at_all_levels(tmp_path: Path) -> None:
     """Depthwise layers of shifts, joined channels, sums of branches (GhostNet)."""
-    rows = [[3, 4, 4, 0.0, 1], [3, 6, 4, 0.0, 2]]
-    ghost = {"zoo": "digits-ghost", "rows": rows, "head": 6}
-    found = proven(Method("shift-q3", recipe="shift-q"), tmp_path, **ghost)
-    assert found.mismatches == 0
-    assert len(found.kernels) > 8
+    rows = ((3, 4, 4, 0.0, 1), (3, 6, 4, 0.0, 2))
+    net = zoo.create("digits-ghost", rows=rows, head=6, weight="shift-q3")
+    images = data.load("digits-8").test.images
+    net.train()(images[:64].float())
+    files = export(net.eval(), tmp_path / "ghost.onnx", inputs=images[:6])
+    config = validate(
+        {
+            "name": "ghost",
+            "output": str(tmp_path / "build"),
+            "model": {"onnx": str(files.model), "golden": str(files.golden)},
+            "hardware": {"fps": 10_000, "clock_mhz": 25.0},
+            "verify": {"cycle_images": 2},
+            "synth": {"enabled": False},
+        },
+        "ghost",
+        tmp_path,
+    )
+    folder = build(config, until="verify").folder
+    check(folder)
+    layers = [stage for stage in storage.load(folder).stages if isinstance(stage, Layer)]
+    assert {layer.kind for layer in layers} == {"matvec", "depthwise"}
+    assert len(layers) > 8

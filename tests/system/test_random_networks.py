@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,15 +58,21 @@ def compiled(
     return dataflow, images, compare_golden(dataflow, dataflow.execute(images), golden)
 
 
+def _batches(count: int, always: int) -> list[Any]:
+    """Return batches of which the first ``always`` are not long."""
+    more = [pytest.param(batch, marks=pytest.mark.long) for batch in range(always, count)]
+    return [*range(always), *more]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize("batch", _batches(BATCHES, 4))
 def test_random_networks_agree_at_all_levels(batch: int, tmp_path: Path) -> None:
     first = batch * NETWORKS_PER_BATCH
     agree_at_all_levels(random_network, range(first, first + NETWORKS_PER_BATCH), tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", range(3))
+@pytest.mark.parametrize("batch", _batches(3, 1))
 def test_random_networks_with_branches_agree_at_all_levels(batch: int, tmp_path: Path) -> None:
     agree_at_all_levels(random_branches, range(batch * 15, batch * 15 + 15), tmp_path)
 

@@ -29,7 +29,7 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("column", "compressor", "delay", "folded_xnor", "unrolled_xnor", *POPCOUNT_SOURCES)
+    sources = ("column", "compressor", "folded_xnor", "unrolled_xnor", *POPCOUNT_SOURCES)
     computes = Computes.POPCOUNT
 
     def code(self, weights: IntArray) -> WeightCode:

@@ -91,6 +91,12 @@ def directed(kind: str) -> tuple[Stage, ...]:
         weights = BIPOLAR.random((4, 80), np.random.default_rng(0))
         beats = {"input_dtype": BIPOLAR, "kernel": kind, "simd": 80, "pe": 2}
         return (MatVec(name="wide", **ends, weights=weights, **beats),)
+    if kind == "planes":
+        # Popcounts of 42 bits: six counters, so that three columns are six bits high behind them,
+        # the highest that no full adder takes.
+        weights = BIPOLAR.random((4, 42), np.random.default_rng(0))
+        beats = {"input_dtype": unsigned(2), "kernel": kind, "simd": 42, "pe": 2}
+        return (MatVec(name="high", **ends, weights=weights, **beats),)
     if kind == "pool":
         cases = (
             (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),
