@@ -292,7 +292,8 @@ class MatVec(Layer):
             return cost.register(beat_bits)
         total = cost.ram(self._kept_words, beat_bits)
         if self.is_vector_block:
-            total += cost.register(beat_bits)
+            # The weights wait a cycle for the beats.
+            total += cost.register(beat_bits + self.pe * self.simd * self.weight_bits)
         total += cost.counter(self.synapse_folds) + cost.up_down_counter(2 * self.synapse_folds)
         return total + cost.up_down_counter(2) + Cost(lut=6, ff=2)
 
