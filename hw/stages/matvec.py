@@ -145,7 +145,7 @@ class MatVec(Layer):
     def dot_cycles(self) -> int:
         """Cycles from the weights to the sum of products."""
         if self.is_unrolled:
-            return self.arithmetic.unrolled_cycles(self.weight_code)
+            return self.arithmetic.unrolled_cycles(self.weight_code, self.simd)
         return super().dot_cycles
 
     @property

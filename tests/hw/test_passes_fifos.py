@@ -151,28 +151,38 @@ def cnv(request) -> tuple[Dataflow, int]:
     return apply_folding(net, FAST_FOLDING), 8_192
 
 
-def test_cnv_gets_proven_minimal_fifos_with_which_no_layer_waits(cnv) -> None:
+def test_cnv_needs_no_fifos_because_its_layers_keep_what_they_repeat(cnv) -> None:
     net, interval = cnv
+    sizing = size_fifos(net, effort="minimal")
+    assert sizing.is_minimal
+    assert sizing.interval_cycles == interval
+    assert sizing.bits == sizing.total == sizing.lower_bound == 0
+    assert long_run_interval(without_fifos(net)) == interval
+
+
+def test_fifos_are_proven_minimal_and_one_beat_less_costs_the_rate() -> None:
+    net, interval = bursts(), 48
     sizing = size_fifos(net, effort="minimal")
     assert sizing.is_minimal
     assert sizing.interval_cycles == interval
     assert sizing.grid_total == sizing.lower_bound
     assert sizing.total <= sizing.grid_total
-    assert sizing.bits < 1000
-    assert long_run_interval(without_fifos(net)) > 1.9 * interval
+    assert long_run_interval(without_fifos(net)) > interval
     assert long_run_interval(connect(net, fifo_depth=sizing.depths)) == interval
     lost = 0
     for fifo in sizing.fifos:
         assert fifo.depth >= fifo.least_depth
         if fifo.depth:
             less = connect(net, fifo_depth=sizing.depths | {fifo.stream: fifo.depth - 1})
-            assert long_run_interval(less) == fifo.interval_with_one_less
-            lost += fifo.interval_with_one_less > interval
+            found = long_run_interval(less)
+            # The interval that is reported is the next whole number of cycles.
+            assert fifo.interval_with_one_less == (None if found is None else math.ceil(found))
+            lost += found is None or found > interval
     assert lost >= 2
 
 
-def test_a_budget_is_kept_at_the_shortest_interval(cnv) -> None:
-    net, interval = cnv
+def test_a_budget_is_kept_at_the_shortest_interval() -> None:
+    net, interval = bursts(), 48
     whole = size_fifos(net, measure="bits")
     sizing = size_fifos(net, measure="bits", budget=whole.bits / 2)
     assert sizing.interval_without_limit == interval

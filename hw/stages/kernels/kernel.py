@@ -92,9 +92,9 @@ class Kernel(ABC):
         """Return the cycles from the weights in a memory to the sum of ``simd`` products."""
         return 1
 
-    def unrolled_cycles(self, code: WeightCode) -> int:
+    def unrolled_cycles(self, code: WeightCode, simd: int) -> int:
         """Return the cycles where all weights are constants."""
-        return self.cycles(code, 1)
+        return self.cycles(code, simd)
 
     @abstractmethod
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:

@@ -66,6 +66,10 @@ class Xnor(Kernel):
         """
         return 1 + sum(simd > lanes for lanes in CUT_ABOVE)
 
+    def unrolled_cycles(self, code: WeightCode, simd: int) -> int:
+        """One cycle: ``unrolled_xnor.sv`` has no registers inside."""
+        return 1
+
     def to_memory(self, codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return sums modulo 2 of weights, of nines and of threes: see ``folded_xnor.sv``."""
         shape, simd = codes.shape[:-1], codes.shape[-1]
