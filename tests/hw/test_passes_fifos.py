@@ -160,29 +160,30 @@ def test_cnv_needs_no_fifos_because_its_layers_keep_what_they_repeat(cnv) -> Non
     assert long_run_interval(without_fifos(net)) == interval
 
 
-def test_fifos_are_proven_minimal_and_one_beat_less_costs_the_rate() -> None:
-    net, interval = bursts(), 48
-    sizing = size_fifos(net, effort="minimal")
-    assert sizing.is_minimal
-    assert sizing.interval_cycles == interval
-    assert sizing.grid_total == sizing.lower_bound
-    assert sizing.total <= sizing.grid_total
-    assert long_run_interval(without_fifos(net)) > interval
-    assert long_run_interval(connect(net, fifo_depth=sizing.depths)) == interval
+def test_fifos_are_proven_minimal_and_one_beat_less_costs_what_is_reported() -> None:
     lost = 0
-    for fifo in sizing.fifos:
-        assert fifo.depth >= fifo.least_depth
-        if fifo.depth:
-            less = connect(net, fifo_depth=sizing.depths | {fifo.stream: fifo.depth - 1})
-            found = long_run_interval(less)
-            # The interval that is reported is the next whole number of cycles.
-            assert fifo.interval_with_one_less == (None if found is None else math.ceil(found))
-            lost += found is None or found > interval
-    assert lost >= 2
+    for seed in range(8):
+        net = bursty_net(np.random.default_rng(seed))
+        sizing = size_fifos(net, effort="minimal")
+        interval = sizing.interval_cycles
+        assert sizing.is_minimal
+        assert interval == sizing.interval_without_limit
+        assert sizing.grid_total == sizing.lower_bound
+        assert sizing.total <= sizing.grid_total
+        assert long_run_interval(connect(net, fifo_depth=sizing.depths)) == interval
+        for fifo in sizing.fifos:
+            assert fifo.depth >= fifo.least_depth
+            if fifo.depth:
+                less = connect(net, fifo_depth=sizing.depths | {fifo.stream: fifo.depth - 1})
+                found = long_run_interval(less)
+                # What is reported is the next whole number of cycles.
+                assert fifo.interval_with_one_less == (None if found is None else math.ceil(found))
+                lost += found is None or found > interval
+    assert lost >= 8
 
 
 def test_a_budget_is_kept_at_the_shortest_interval() -> None:
-    net, interval = bursts(), 48
+    net, interval = bursty_net(np.random.default_rng(2)), 66
     whole = size_fifos(net, measure="bits")
     sizing = size_fifos(net, measure="bits", budget=whole.bits / 2)
     assert sizing.interval_without_limit == interval
