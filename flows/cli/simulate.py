@@ -136,7 +136,7 @@ def _dataflow(
     input_datatype: str | None,
 ) -> Dataflow:
     from ...hw import load, storage  # noqa: PLC0415 (onnx and numba are slow to load)
-    from ..config import read_fifos  # noqa: PLC0415
+    from ..fifo_choice import read_fifos  # noqa: PLC0415
 
     if result is not None:
         if fps is not None or input_datatype is not None:
