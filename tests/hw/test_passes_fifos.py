@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from popshift.hw.passes.fifos.search import Search
 from popshift.hw.passes.fifos.slots import Fifos
 from popshift.hw.schedule import Buffer, Pipe, Schedule, Thread, table
 from popshift.hw.sim import StalledError, simulate
+from popshift.hw.stages import Window
 
 from .networks import small_network
 from .test_fold_conv import CNV_FOLDING, CONVOLUTIONS, network
@@ -158,6 +160,26 @@ def test_cnv_needs_no_fifos_because_its_layers_keep_what_they_repeat(cnv) -> Non
     assert sizing.interval_cycles == interval
     assert sizing.bits == sizing.total == sizing.lower_bound == 0
     assert long_run_interval(without_fifos(net)) == interval
+
+
+def test_tight_line_buffers_of_cnv_get_proven_minimal_fifos_with_which_no_layer_waits(cnv) -> None:
+    """With the fewest words in their line buffers, layers wait for each other."""
+    net, interval = cnv
+    stages = tuple(
+        stage.with_(depth=stage.lines.least_capacity) if isinstance(stage, Window) else stage
+        for stage in net.stages
+    )
+    net = replace(net, stages=stages)
+    sizing = size_fifos(net, effort="minimal", measure="bits")
+    assert sizing.is_minimal
+    assert sizing.interval_cycles == interval
+    assert sizing.grid_total == sizing.lower_bound
+    assert 0 < sizing.bits < 10_000
+    assert long_run_interval(without_fifos(net)) > interval
+    assert long_run_interval(connect(net, fifo_depth=sizing.depths)) == interval
+    needed = [fifo for fifo in sizing.fifos if fifo.depth]
+    less = [fifo.interval_with_one_less for fifo in needed]
+    assert any(cycles is None or cycles > interval for cycles in less)
 
 
 def test_fifos_are_proven_minimal_and_one_beat_less_costs_what_is_reported() -> None:
