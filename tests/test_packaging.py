@@ -120,9 +120,9 @@ def test_the_build_function_is_reached_from_the_package():
 
 def test_every_make_command_of_the_readme_exists():
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     readme = (ROOT / "README.md").read_text("utf-8")
-    promised = set(re.findall(r"(?:^|`)make ([a-z]+)\b", readme, re.MULTILINE))
+    promised = set(re.findall(r"(?:^|`)make ([a-z-]+)\b", readme, re.MULTILINE))
     assert {"demo", "test"} <= promised
     assert promised <= targets
 

@@ -6,7 +6,7 @@
 //
 // Encoding   as dot_signed of hw/rtl, in whose place it stands
 // Reference  popshift.hw.stages.kernels.Signed (bit-exact)
-// Latency    CYCLES from w to y, 1 or 2; w comes one cycle after its x
+// Latency    CYCLES from w to y, >= 1; w comes one cycle after its x
 // II         1 cycle
 // Stall      none
 // Reset      none
@@ -63,7 +63,9 @@ module dot_signed #(
     if (CYCLES == 1) begin : gen_at_once
       assign delayed = products;
     end else begin : gen_delayed
-      always_ff @(posedge clk) delayed <= products;
+      logic [CYCLES-2:0][SIMD*PRODUCT_W-1:0] stages;
+      always_ff @(posedge clk) stages <= ((CYCLES-1)*SIMD*PRODUCT_W)'({stages, products});
+      assign delayed = stages[CYCLES-2];
     end
 
     always_comb begin
