@@ -20,6 +20,7 @@ from popshift.flows.verilate import compile_model
 from popshift.hw import frontend, storage
 from popshift.hw.finn.stitch import stitch
 from popshift.hw.passes import connect, fold, folding_report
+from popshift.hw.stages import MatVec
 
 pytestmark = pytest.mark.finn
 
@@ -56,7 +57,7 @@ def built(finn, network, tmp_path_factory):
     done = {}
 
     def build(name, fps, images=4, cycle_images=3, **options):
-        key = (name, *options)
+        key = (name, *options.items())
         if key not in done:
             source = network(name, **options)
             dataflow = compiled(source, name, fps)
@@ -104,11 +105,28 @@ def test_a_network_passes_finns_builder_up_to_verified_hdl(built, name, fps, ima
     beats = sum(kind.beats for kind in dataflow.streams.values())
     assert compared["finn rtl"] == cycle_images * (elements + beats)
 
-    model = graph_of(job)
-    assert [node.domain for node in model.graph.node] == ["finn.custom_op.fpgadataflow.rtl"] * len(
-        dataflow.stages
-    )
+    assert_all_nodes_are_rtl(job, dataflow, outcome)
+
+
+def assert_all_nodes_are_rtl(job, dataflow, outcome):
+    domains = [node.domain for node in graph_of(job).graph.node]
+    assert domains == ["finn.custom_op.fpgadataflow.rtl"] * len(dataflow.stages)
     assert [node.stage for node in outcome.nodes] == [stage.name for stage in dataflow.stages]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("weight", "act", "kernel"),
+    [("shift-ps3", "uint4", "shift"), ("adder4", "uint4", "adder"), ("ternary", "uint4", "signed")],
+)
+def test_networks_of_other_kernels_pass_finns_builder_too(built, weight, act, kernel):
+    job, dataflow, outcome = built("mlp", 20_000, hidden=(64, 64), weight=weight, act=act)
+    layers = [stage for stage in dataflow.stages if isinstance(stage, MatVec)]
+    assert [layer.kernel for layer in layers] == [kernel] * 3
+    assert outcome.failed == ()
+    assert all(part.elements > 0 for part in outcome.proof)
+    assert_all_nodes_are_rtl(job, dataflow, outcome)
+    assert outcome.resources["DSP"] == 0
 
 
 @pytest.mark.parametrize(("name", "fps", "images", "cycle_images"), NETWORKS[:1])
