@@ -178,6 +178,25 @@ def bench_luts(da4ml: Path | None, as_json: bool) -> int:
     return main(as_json, da4ml)
 
 
+@bench.command("compile")
+@_JSON
+def bench_compile(as_json: bool) -> int:
+    """CPU seconds from a QONNX file of CNV to SystemVerilog, against FINN's own steps.
+
+    FINN's end at its estimates, before any HDL. Takes about two minutes, and FINN (`make finn`).
+
+    \b
+    popshift bench compile
+    popshift bench compile --json
+    """  # noqa: D301 (click wants the character)
+    from ...hw.finn import bootstrap  # noqa: PLC0415
+
+    bootstrap.require()
+    from ..bench.compile import main  # noqa: PLC0415 (torch and FINN are slow to load)
+
+    return main(as_json)
+
+
 @bench.command("kernels")
 @_JSON
 def bench_kernels(as_json: bool) -> int:
