@@ -13,10 +13,11 @@ import click
 from ... import __version__
 from ..build import BuildResult, build, run_step
 from ..steps import ALL_STEPS, Step
+from .bench import bench
 from .errors import ReportingGroup
 from .explain import explain
 from .finn import finn
-from .inspect import bench, boards, doctor, systems
+from .inspect import boards, doctor, systems
 from .options import shared, with_fifos
 from .simulate import simulate
 from .terminal import Terminal

@@ -1,4 +1,4 @@
-"""The commands that look and do not build: doctor, boards, systems, bench."""
+"""The commands that look and do not build: doctor, boards, systems."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from typing import Any
 
 import click
 
+from .options import JSON
+
 _PACKAGES = (
     "torch", "brevitas", "qonnx", "onnx", "onnxruntime", "onnxoptimizer", "numpy", "numba",
     "scikit-learn", "safetensors", "pydantic", "pyyaml", "rich", "click", "matplotlib",
 )  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.command()
-@_JSON
+@JSON
 def doctor(as_json: bool) -> int:
     """Print which tools and packages are here, their versions, and how to get what is missing.
 
@@ -81,7 +82,7 @@ def _for_finn() -> list[dict[str, Any]]:
 
 
 @click.command()
-@_JSON
+@JSON
 def boards(as_json: bool) -> None:
     """Print the boards that a bitstream can be built for.
 
@@ -105,7 +106,7 @@ def boards(as_json: bool) -> None:
 
 
 @click.command()
-@_JSON
+@JSON
 def systems(as_json: bool) -> None:
     """Print the networks that ``model.zoo`` can name, and their options.
 
@@ -119,160 +120,6 @@ def systems(as_json: bool) -> None:
         for name, options in network_options().items()
     ]
     _table(rows, as_json)
-
-
-@click.group()
-def bench() -> None:
-    """Measure popshift against its peers, in the same run on the same networks."""
-
-
-@bench.command("reference")
-@_JSON
-def bench_reference(as_json: bool) -> int:
-    """Images per CPU-second of the bit-exact reference.
-
-    \b
-    popshift bench reference
-    popshift bench reference --json
-    """  # noqa: D301 (click wants the character)
-    from ..bench.reference import main  # noqa: PLC0415 (onnxruntime and torch are slow to load)
-
-    return main(as_json)
-
-
-@bench.command("lut")
-@_JSON
-def bench_lut(as_json: bool) -> int:
-    """Estimated LUTs of stages against what Yosys synthesizes for ECP5.
-
-    \b
-    popshift bench lut
-    popshift bench lut --json
-    """  # noqa: D301 (click wants the character)
-    from ..bench.lut import main  # noqa: PLC0415 (rich is slow to load)
-
-    return main(as_json)
-
-
-@bench.command("luts")
-@click.option(
-    "--da4ml",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="PYTHON",
-    help="Interpreter of an environment with da4ml, to compare with it too.",
-)
-@_JSON
-def bench_luts(da4ml: Path | None, as_json: bool) -> int:
-    """LUTs of popcounts and of an unrolled layer against plain sums and da4ml.
-
-    All go through the same Yosys with the same options, for AMD 7-series, ECP5, iCE40 and Gowin.
-    Takes about half an hour, most of it for the plain sums of the layer.
-
-    \b
-    popshift bench luts
-    python -m venv peer && peer/bin/pip install da4ml==0.6.0
-    popshift bench luts --da4ml peer/bin/python --json
-    """  # noqa: D301 (click wants the character)
-    from ..bench.luts import main  # noqa: PLC0415 (rich is slow to load)
-
-    return main(as_json, da4ml)
-
-
-@bench.command("compile")
-@_JSON
-def bench_compile(as_json: bool) -> int:
-    """CPU seconds from a QONNX file of CNV to SystemVerilog, against FINN's own steps.
-
-    FINN's end at its estimates, before any HDL. Takes about two minutes, and FINN (`make finn`).
-
-    \b
-    popshift bench compile
-    popshift bench compile --json
-    """  # noqa: D301 (click wants the character)
-    from ...hw.finn import bootstrap  # noqa: PLC0415
-
-    bootstrap.require()
-    from ..bench.compile import main  # noqa: PLC0415 (torch and FINN are slow to load)
-
-    return main(as_json)
-
-
-@bench.command("kernels")
-@_JSON
-def bench_kernels(as_json: bool) -> int:
-    """LUTs of each kernel against the same layer with multiplications. Takes minutes.
-
-    \b
-    popshift bench kernels
-    popshift bench kernels --json
-    """  # noqa: D301 (click wants the character)
-    from ..bench.kernels import main  # noqa: PLC0415 (rich is slow to load)
-
-    return main(as_json)
-
-
-@bench.command("simulate")
-@_JSON
-def bench_simulate(as_json: bool) -> int:
-    """Simulated cycles per CPU-second, against the clock simulator and Verilator. Takes minutes.
-
-    \b
-    popshift bench simulate
-    popshift bench simulate --json
-    """  # noqa: D301 (click wants the character)
-    from ..bench.simulate import main  # noqa: PLC0415 (torch and numba are slow to load)
-
-    return main(as_json)
-
-
-@bench.command("fifos")
-@_JSON
-def bench_fifos(as_json: bool) -> int:
-    """What FIFOs cost when they are sized, against those of the largest fill.
-
-    \b
-    popshift bench fifos
-    popshift bench fifos --json
-    """  # noqa: D301 (click wants the character)
-    from ..bench.fifos import main  # noqa: PLC0415 (torch and numba are slow to load)
-
-    return main(as_json)
-
-
-@bench.command("finn")
-@_JSON
-def bench_finn(as_json: bool) -> int:
-    """Cycles that FINN estimates for TFC, SFC, LFC and CNV against the exact ones.
-
-    FINN's own steps fold networks with random weights; their graphs are read and simulated clock by
-    clock. Takes about a minute, and FINN (`make finn`).
-
-    \b
-    popshift bench finn
-    popshift bench finn --json
-    """  # noqa: D301 (click wants the character)
-    from ...hw.finn import bootstrap  # noqa: PLC0415
-
-    bootstrap.require()
-    from ..bench.finn import main  # noqa: PLC0415 (torch and FINN are slow to load)
-
-    return main(as_json)
-
-
-@bench.command("methods")
-@_JSON
-def bench_methods(as_json: bool) -> int:
-    """Accuracy, kernels and LUTs of every method, each proven in RTL. Takes half an hour.
-
-    The same small network is trained, exported, compiled and verified for each family of weights.
-
-    \b
-    popshift bench methods
-    popshift bench methods --json
-    """  # noqa: D301 (click wants the character)
-    from ..bench.methods import main  # noqa: PLC0415 (torch and numba are slow to load)
-
-    return main(as_json)
 
 
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
