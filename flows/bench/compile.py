@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...hw.emit import emit
-from ...hw.finn.bootstrap import VERSION
+from ...hw.finn import bootstrap
 from ...hw.frontend import load
 from ...hw.passes import connect, fold, size_fifos
 from ..finn.own import estimate
@@ -54,7 +54,7 @@ class Measured:
             f"{self.name}, {FPS:,} images/s at {CLOCK_MHZ:g} MHz",
             60 / sum(self.seconds.values()),
             60 / self.finn_seconds,
-            f"finn-plus {VERSION}, estimate_only_dataflow_steps",
+            f"finn-plus {bootstrap.VERSION}, estimate_only_dataflow_steps",
         )
 
 
@@ -101,7 +101,12 @@ def _finn(model: Path, folder: Path) -> None:
 
 
 def main(as_json: bool) -> int:
-    """Print the table, or the JSON object, and return the exit status."""
+    """Print the table, or the JSON object, and return the exit status.
+
+    Raises:
+        FinnNotFoundError: FINN is not installed.
+    """
+    bootstrap.require()
     found = []
     for name in PRECISIONS:
         with tempfile.TemporaryDirectory(prefix="popshift-") as folder:
@@ -122,7 +127,7 @@ def main(as_json: bool) -> int:
 def table(found: Sequence[Measured]) -> Table:
     """Return the figures for the terminal, one network a line."""
     shown = Table(
-        title=f"CPU seconds from QONNX to SystemVerilog; finn-plus {VERSION} to estimates"
+        title=f"CPU seconds from QONNX to SystemVerilog; finn-plus {bootstrap.VERSION} to estimates"
     )
     for heading in ("", *found[0].seconds, "all", "FINN", "ratio"):
         shown.add_column(heading, justify="right" if heading else "left")

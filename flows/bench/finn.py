@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from ...hw.finn.bootstrap import VERSION
+from ...hw.finn import bootstrap
 from ...hw.finn.foreign import read_finn
 from ...hw.passes import connect, size_fifos
 from ...models import export, zoo
@@ -100,7 +100,12 @@ def write_random(name: str, model: Path, golden: Path, **options: Any) -> None:
 
 
 def main(as_json: bool) -> int:
-    """Print the table, or the JSON object, and return the exit status."""
+    """Print the table, or the JSON object, and return the exit status.
+
+    Raises:
+        FinnNotFoundError: FINN is not installed.
+    """
+    bootstrap.require()
     found = []
     for name, fps in NETWORKS:
         # FINN's steps print; that is no result.
@@ -121,7 +126,7 @@ def main(as_json: bool) -> int:
 
 def rows(one: Measured) -> list[Row]:
     """Return interval and latency of a network, and the interval without FIFOs."""
-    peer = f"finn-plus {VERSION} estimate"
+    peer = f"finn-plus {bootstrap.VERSION} estimate"
     work = f"{one.name.upper()} for {one.fps:,} images/s at {CLOCK_MHZ:g} MHz"
     interval, latency = float(one.own.interval_cycles), float(one.own.latency_cycles)
     return [
@@ -133,7 +138,9 @@ def rows(one: Measured) -> list[Row]:
 
 def table(found: Sequence[Measured]) -> Table:
     """Return the figures for the terminal, one network a line."""
-    shown = Table(title=f"cycles: finn-plus {VERSION} estimates, popshift simulates the same graph")
+    shown = Table(
+        title=f"cycles: finn-plus {bootstrap.VERSION} estimates, popshift simulates the same graph"
+    )
     headings = ("", "images/s", "interval: FINN", "exact", "no FIFOs", "latency: FINN", "exact")
     for heading in headings:
         shown.add_column(heading, justify="right" if heading else "left")

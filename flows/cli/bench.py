@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from ...hw.finn import bootstrap
 from .options import JSON
 
 
@@ -17,17 +16,12 @@ def bench() -> None:
     """Measure popshift against its peers, in the same run on the same networks."""
 
 
-def _nothing() -> None:
-    """What most benchmarks need before they start."""
-
-
 def _add(
     name: str,
     text: str,
     *,
     usage: str = "",
     options: tuple[Callable[[Callable[..., int]], Callable[..., int]], ...] = (),
-    require: Callable[[], None] = _nothing,
 ) -> None:
     """Add the benchmark of a module of ``flows/bench``, which loads when it runs.
 
@@ -36,12 +30,10 @@ def _add(
         text: What it measures, and how long that takes.
         usage: More examples, a line each.
         options: Those of its own; they go to its ``main`` by name.
-        require: Raises where something that it needs is missing.
     """
 
     def run(as_json: bool, **own: object) -> int:
-        require()
-        module = importlib.import_module(f"...bench.{name}", __package__)
+        module = importlib.import_module(f"..bench.{name}", __package__)
         status: int = module.main(as_json, **own)
         return status
 
@@ -57,7 +49,6 @@ _add(
     "compile",
     "CPU seconds from a QONNX file of CNV to SystemVerilog, against FINN's own steps.\n\n"
     "FINN's end at its estimates, before any HDL. Takes about two minutes, and FINN (`make finn`).",
-    require=bootstrap.require,
 )
 _add("lut", "Estimated LUTs of stages against what Yosys synthesizes for ECP5.")
 _add(
@@ -90,7 +81,6 @@ _add(
     "Cycles that FINN estimates for TFC, SFC, LFC and CNV against the exact ones.\n\n"
     "FINN's own steps fold networks with random weights; their graphs are read and simulated clock "
     "by clock. Takes about a minute, and FINN (`make finn`).",
-    require=bootstrap.require,
 )
 _add(
     "methods",

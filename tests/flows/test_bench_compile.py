@@ -15,6 +15,7 @@ def small(monkeypatch):
         write_random("mlp", model, golden, hidden=(12,), **options)
 
     monkeypatch.setattr(bench, "write_random", write_small)
+    monkeypatch.setattr(bench.bootstrap, "require", lambda: None)
     monkeypatch.setattr(bench, "estimate", lambda *_, **__: sum(range(10**6)))
 
 

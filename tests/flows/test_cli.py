@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and with which exit status."""
 
 import errno
+import importlib
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from popshift import __version__
 from popshift.flows import CheckFailedError
 from popshift.flows.cli import main
+from popshift.flows.cli.bench import bench
 from popshift.flows.steps import ALL_STEPS
 from popshift.flows.tools import ToolNotFoundError
 from popshift.hw.errors import FoldingError
@@ -327,3 +329,13 @@ def test_explain_says_in_one_line_why_a_file_cannot_be_compiled(tmp_path):
     assert result.exit_code == 2
     assert result.stderr.startswith(f"popshift: {tmp_path / 'none.onnx'}: the model file does not")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", sorted(bench.commands))
+@pytest.mark.parametrize("as_json", [False, True])
+def test_every_benchmark_runs_its_module(monkeypatch, name, as_json):
+    asked = []
+    module = importlib.import_module(f"popshift.flows.bench.{name}")
+    monkeypatch.setattr(module, "main", lambda as_json, **_: asked.append(as_json) or 3)
+    result = CliRunner().invoke(main, ["bench", name, *(["--json"] if as_json else [])])
+    assert (result.exit_code, asked) == (3, [as_json])
