@@ -36,6 +36,13 @@ def random_layers(kernel: str, count: int, seed: int) -> Dataflow:
     return bench(tuple(MatVec.random_with(kernel, f"{kernel}{i}", rng) for i in range(count)))
 
 
+def random_unrolled_layers(kernel: str, count: int, seed: int) -> Dataflow:
+    """Return ``count`` unconnected ``matvec`` stages of one kernel whose weights are constants."""
+    rng = np.random.default_rng([seed, *b"unrolled", *kernel.encode()])
+    stages = (MatVec.random_unrolled(kernel, f"{kernel}{i}", rng) for i in range(count))
+    return bench(tuple(stages))
+
+
 def bench(stages: Sequence[Stage]) -> Dataflow:
     """Return a dataflow whose inputs and outputs are all streams of unconnected ``stages``."""
     inputs = {

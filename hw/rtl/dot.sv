@@ -4,9 +4,10 @@
 //
 //   y[n] + plus[n] = sum over lanes i of the kernel's product of x[i] and w[n][i]
 //
-// Encoding   x, w and y see dot_<KERNEL>; neuron 0 and lane 0 low
+// Encoding   x, w and y see dot_<KERNEL>; neuron 0 and lane 0 low. Where there are OPERATIONS, they
+//            are what the kernel makes of weights that never change, and w counts for nothing.
 // Reference  popshift.hw.stages.kernels.KERNELS (bit-exact)
-// Latency    CYCLES from w to y; w comes one cycle after its x
+// Latency    CYCLES from w to y; w comes one cycle after its x. OPERATIONS: CYCLES + 1 from x to y
 // II         1 cycle
 // Stall      none
 // Reset      none
@@ -27,7 +28,11 @@ module dot #(
   parameter int SUM_BITS  = 4,
   parameter int CYCLES    = 1,   // Kernel.cycles in Python
   parameter int UNROLLED  = 0,   // 1: w is always WEIGHTS
-  parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0
+  parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0,
+  parameter int OPERATIONS = 0,  // of an adder graph in place of the kernel, 0: none
+  parameter int NODE_BITS  = 1,  // see adder_graph
+  parameter int GRAPH_BITS = 1,
+  parameter logic [GRAPH_BITS-1:0] GRAPH = '0
 ) (
   input  logic                      clk,
   input  logic [SIMD*X_BITS-1:0]    x,
@@ -37,7 +42,13 @@ module dot #(
 );
 
   // A kernel is a branch here, dot_<name>.sv, and a class in Python.
-  if (KERNEL == 48'("xnor")) begin : gen_xnor
+  if (OPERATIONS > 0) begin : gen_graph
+    adder_graph #(
+      .INPUTS(SIMD), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR), .OUTPUTS(PE),
+      .SUM_BITS(SUM_BITS), .OPERATIONS(OPERATIONS), .NODE_BITS(NODE_BITS), .GRAPH(GRAPH)
+    ) kernel (.*);
+    assign plus = '0;
+  end else if (KERNEL == 48'("xnor")) begin : gen_xnor
     dot_xnor #(
       .SIMD(SIMD), .PE(PE), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES), .UNROLLED(UNROLLED),
       .WEIGHTS(WEIGHTS)

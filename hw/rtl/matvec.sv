@@ -8,7 +8,7 @@
 //            synapses sf*SIMD.. ; beat nf of the output neurons nf*PE.. ; lane 0 low. There is a
 //            vector for each group of MH/GROUPS neurons, and MH/PE folds in all.
 //            WEIGHTS_FILE word fold*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low; or WEIGHTS alike,
-//            where all weights are in use in every cycle.
+//            where all weights are in use in every cycle; or GRAPH, the sums that they need.
 //            LEVELS_FILE word b*(MH/PE)+fold: see neuron_end, for outputs of border class b. Where
 //            there are such, ROWS_FILE and COLUMNS_FILE hold a word for each row and column of the
 //            image; their sum is b*(MH/PE).
@@ -50,6 +50,10 @@ module matvec #(
   parameter int CAPACITY     = 1,       // of the output buffer, beats
   parameter int UNROLLED     = 0,       // 1: SIMD = MW, PE = MH, and WEIGHTS instead of a memory
   parameter logic [PE*SIMD*W_BITS-1:0] WEIGHTS = '0,
+  parameter int OPERATIONS   = 0,       // of an adder graph instead of WEIGHTS, see dot
+  parameter int NODE_BITS    = 1,
+  parameter int GRAPH_BITS   = 1,
+  parameter logic [GRAPH_BITS-1:0] GRAPH = '0,
   parameter int WEIGHTS_BLOCK = 0,      // 1: weights in block RAM, 0: as synthesis likes
   parameter int WEIGHTS_SLICE = PE * SIMD * W_BITS, // bits of a weight memory, see rom
   parameter int LEVELS_BLOCK  = 0,      // levels alike
@@ -188,7 +192,8 @@ module matvec #(
   dot #(
     .KERNEL(KERNEL), .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
     .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH),
-    .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES), .UNROLLED(UNROLLED), .WEIGHTS(WEIGHTS)
+    .SUM_BITS(SUM_BITS), .CYCLES(DOT_CYCLES), .UNROLLED(UNROLLED), .WEIGHTS(WEIGHTS),
+    .OPERATIONS(OPERATIONS), .NODE_BITS(NODE_BITS), .GRAPH_BITS(GRAPH_BITS), .GRAPH(GRAPH)
   ) products (.clk, .x(beat), .w(weights), .y(sums), .plus);
 
   // The accumulator starts from 0 because the end of the sum before cleared it.

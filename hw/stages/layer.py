@@ -19,7 +19,7 @@ from ..graph import Stage
 from ..module import MemoryImage
 from ..packing import pack_words
 from .checks import check_ends
-from .kernels import DOT_SOURCES, KERNELS, Kernel, WeightCode
+from .kernels import DOT_SOURCES, KERNELS, AdderGraph, Kernel, WeightCode
 from .thresholds import Thresholds
 
 # Modules of every layer besides its own.
@@ -109,6 +109,15 @@ class Layer(Stage):
     def is_unrolled(self) -> bool:
         """Whether all weights are in use in every cycle: constants, in no memory."""
         return False
+
+    @property
+    def graph(self) -> AdderGraph | None:
+        """Adder graph of an unrolled layer, or None where its kernel has none."""
+        return self._graph if self.is_unrolled else None
+
+    @cached_property
+    def _graph(self) -> AdderGraph | None:
+        return self.arithmetic.graph(self.input_dtype, self.weights)
 
     @property
     def borders(self) -> int:
@@ -261,6 +270,8 @@ class Layer(Stage):
             simd: Products of each sum.
             dots: Vectors that are multiplied side by side, each with as many of the neurons.
         """
+        if self.graph is not None:
+            return self.graph.cost
         width = self.lanes * simd * self.weight_code.bits
         stored = self.lanes * simd * self.weight_bits
         if cost.is_block_rom(words, width):

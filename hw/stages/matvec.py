@@ -144,6 +144,9 @@ class MatVec(Layer):
     @property
     def dot_cycles(self) -> int:
         """Cycles from the weights to the sum of products."""
+        if self.graph is not None:
+            # The first register is there when the weights of a memory come.
+            return self.graph.registers - 1
         if self.is_unrolled:
             return self.arithmetic.unrolled_cycles(self.weight_code, self.simd)
         return super().dot_cycles
@@ -200,6 +203,27 @@ class MatVec(Layer):
         groups = int(rng.choice([1, 1, 2, 3]))
         folds = int(rng.integers(1, 7 if groups == 1 else 4))
         shape = (groups * pe * folds, simd * int(rng.integers(1, 6)))
+        return cls._random(kernel, name, shape, rng, groups=groups, simd=simd, pe=pe)
+
+    @classmethod
+    def random_unrolled(cls, kernel: str, name: str, rng: np.random.Generator) -> MatVec:
+        """Return a layer of which all weights are constants, up to 16 neurons of 24 synapses."""
+        shape = (int(rng.integers(1, 17)), int(rng.integers(1, 25)))
+        return cls._random(kernel, name, shape, rng, groups=1, simd=shape[1], pe=shape[0])
+
+    @classmethod
+    def _random(
+        cls,
+        kernel: str,
+        name: str,
+        shape: tuple[int, int],
+        rng: np.random.Generator,
+        *,
+        groups: int,
+        simd: int,
+        pe: int,
+    ) -> MatVec:
+        """Return a layer of random weights, thresholds and borders or none."""
         input_dtype, weights = KERNELS[kernel].random(shape, rng)
         stage = cls(
             name=name,
@@ -215,7 +239,8 @@ class MatVec(Layer):
         )
         if rng.random() < 1 / 3:
             return stage
-        samples = stage.accumulators(input_dtype.random((16, groups * stage.synapses), rng))
+        inputs = input_dtype.random((16, stage.groups * stage.synapses), rng)
+        samples = stage.accumulators(inputs)
         if rng.random() < 2 / 3:
             return stage.with_(thresholds=Thresholds.random(samples, rng))
         border = random_border(rng)
@@ -311,7 +336,9 @@ class MatVec(Layer):
             "VECTOR_BLOCK": int(self.is_vector_block),
             **self.parameters(len(words), self.simd),
         }
-        if self.is_unrolled:
+        if self.graph is not None:
+            parameters |= {"UNROLLED": 1, **self.graph.parameters()}
+        elif self.is_unrolled:
             bits = self.weight_code.bits
             constants = pack_words(self.weight_codes(words).astype(np.int64), unsigned(bits))
             parameters |= {

@@ -9,7 +9,13 @@ import pytest
 from pylibfst import ffi, lib, string
 from pylibfst.helpers import fstReaderIterBlocks, get_scopes_signals2
 
-from popshift.flows.conformance import bench, check, random_bench, random_layers
+from popshift.flows.conformance import (
+    bench,
+    check,
+    random_bench,
+    random_layers,
+    random_unrolled_layers,
+)
 from popshift.flows.verilate import compile_model
 from popshift.hw.dtypes import BIPOLAR
 from popshift.hw.emit import emit
@@ -44,6 +50,19 @@ def test_rtl_of_a_kernel_equals_execute_and_clock(kernel: str, seed: int, tmp_pa
     assert result.first == ()
     assert result.mismatches == 0
     assert result.elements > 1000 * STAGES_PER_BATCH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kernel", ["shift", "signed", "xnor"])
+def test_rtl_of_constant_weights_equals_execute_and_clock(
+    kernel: str, seed: int, tmp_path: Path
+) -> None:
+    stages = random_unrolled_layers(kernel, STAGES_PER_BATCH, seed).stages
+    result = check(bench(stages), tmp_path, seed=seed)
+    assert result.first == ()
+    assert result.mismatches == 0
+    assert result.elements > 300 * STAGES_PER_BATCH
 
 
 def test_popcount_of_128_equal_bits_is_128(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from .adder import Adder
+from .adder_graph import AdderGraph
 from .kernel import Computes, Kernel, WeightCode
 from .planes import Planes
 from .shift import Shift
 from .signed import Signed
 from .xnor import Xnor
 
-__all__ = ["DOT_SOURCES", "KERNELS", "Computes", "Kernel", "WeightCode"]
+__all__ = ["DOT_SOURCES", "KERNELS", "AdderGraph", "Computes", "Kernel", "WeightCode"]
 
 _KERNELS: tuple[Kernel, ...] = (Adder(), Planes(), Shift(), Signed(), Xnor())
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...cost import Cost
 from ...dtypes import DataType, IntArray, signed, smallest_for
 from ...errors import DatatypeError
+from .adder_graph import AdderGraph
 
 MAX_WEIGHT_BITS = 16
 
@@ -93,8 +94,12 @@ class Kernel(ABC):
         return 1
 
     def unrolled_cycles(self, code: WeightCode, simd: int) -> int:
-        """Return the cycles where all weights are constants."""
+        """Return the cycles where all weights are constants, and there is no graph."""
         return self.cycles(code, simd)
+
+    def graph(self, dtype: DataType, weights: IntArray) -> AdderGraph | None:
+        """Return what an unrolled layer has instead of ``dot_<name>.sv``, or None."""
+        return None
 
     @abstractmethod
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
@@ -117,7 +122,7 @@ class Kernel(ABC):
         """Return the cost of the ``simd`` products of ``pe`` neurons and their sums."""
 
     def unrolled_cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int) -> Cost:
-        """Return the cost where all weights are constants."""
+        """Return the cost where all weights are constants, and there is no graph."""
         return self.cost(dtype, code, simd, pe)
 
 

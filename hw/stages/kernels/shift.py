@@ -9,6 +9,7 @@ from ... import cost
 from ...cost import Cost
 from ...dtypes import DataType, Encoding, IntArray
 from ...errors import DatatypeError
+from .adder_graph import GRAPH_SOURCES, AdderGraph, adder_graph
 from .adder_trees import adder_tree
 from .dot_product import DotProduct, magnitude, random_input
 from .kernel import WeightCode, signed_sum
@@ -28,7 +29,7 @@ class Shift(DotProduct):
     """
 
     name = "shift"
-    sources = ("adder_tree", "carried_sum", "lanes")
+    sources = ("adder_tree", "carried_sum", "lanes", *GRAPH_SOURCES)
 
     def code(self, weights: IntArray) -> WeightCode:
         """A sign, and the bits of the exponents between the least and the greatest."""
@@ -51,6 +52,10 @@ class Shift(DotProduct):
     def cycles(self, code: WeightCode, simd: int) -> int:
         """One for the shifts, one for the sum."""
         return 2
+
+    def graph(self, dtype: DataType, weights: IntArray) -> AdderGraph | None:
+        """Return the sums that neurons share: constant shifts are wires."""
+        return adder_graph(dtype, weights)
 
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
         """Sign and exponent, see the class."""

@@ -9,6 +9,7 @@ from ... import cost
 from ...cost import Cost
 from ...dtypes import BIPOLAR, DataType, Encoding, IntArray
 from ...dtypes import signed as signed_dtype
+from .adder_graph import GRAPH_SOURCES, AdderGraph, adder_graph
 from .adder_trees import adder_tree, weighted_sum
 from .dot_product import DotProduct, magnitude, random_grid, random_input
 from .kernel import WeightCode, signed_sum, weight_dtype
@@ -31,7 +32,7 @@ class Signed(DotProduct):
     """
 
     name = "signed"
-    sources = ("adder_tree", "carried_sum", "lanes", "weighted_sum")
+    sources = ("adder_tree", "carried_sum", "lanes", "weighted_sum", *GRAPH_SOURCES)
 
     def code(self, weights: IntArray) -> WeightCode:
         """As few planes as the grid of the weights takes, at most 16."""
@@ -53,6 +54,10 @@ class Signed(DotProduct):
         So no more than four additions are in a row up to 256 terms.
         """
         return 1 + (_planes(code) > 1) + (_cut(_terms(code, simd)) >= 0)
+
+    def graph(self, dtype: DataType, weights: IntArray) -> AdderGraph | None:
+        """Return the sums that neurons share, of the signed digits of constant weights."""
+        return adder_graph(dtype, weights)
 
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
         """Odd grid: ``(w + 2^n - 1) / 2``. Else two's complement."""
