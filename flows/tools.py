@@ -28,6 +28,10 @@ class BuildError(PopshiftError, RuntimeError):
     """A step of a build failed; the message says which, why, and where its log is."""
 
 
+class TimeLimitError(BuildError):
+    """A tool was ended because it took more CPU time than it was given."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tool:
     """An external program that can be started.
@@ -239,7 +243,9 @@ def yosys_share() -> Path:
     return share
 
 
-def run_tool(name: str, args: Sequence[str], cwd: Path, log: Path) -> float:
+def run_tool(
+    name: str, args: Sequence[str], cwd: Path, log: Path, *, cpu_seconds: int | None = None
+) -> float:
     """Run a tool to its end and return the seconds it took.
 
     The tool runs in its own process group, which ends with this process on Ctrl-C.
@@ -249,30 +255,43 @@ def run_tool(name: str, args: Sequence[str], cwd: Path, log: Path) -> float:
         args: Its arguments. WebAssembly tools see only paths relative to ``cwd``.
         cwd: Folder it runs in.
         log: File that receives its command line and everything it prints.
+        cpu_seconds: CPU time after which it is ended, or None.
 
     Raises:
         ToolNotFoundError: It is not installed.
+        TimeLimitError: It took more than ``cpu_seconds``.
         BuildError: It failed or could not write; names the exit status, the log and its last error.
     """
     tool = find_tool(name)
-    return run_command(name, [*tool.command, *args], cwd, log, tool.environment)
+    command = [*tool.command, *args]
+    return run_command(name, command, cwd, log, tool.environment, cpu_seconds=cpu_seconds)
 
 
 def run_command(
-    name: str, command: Sequence[str], cwd: Path, log: Path, environment: Mapping[str, str]
+    name: str,
+    command: Sequence[str],
+    cwd: Path,
+    log: Path,
+    environment: Mapping[str, str],
+    *,
+    cpu_seconds: int | None = None,
 ) -> float:
     """Run a program to its end as :func:`run_tool` does, by its command line.
 
     Raises:
+        TimeLimitError: It took more than ``cpu_seconds``.
         BuildError: It failed or could not write; names the exit status, the log and its last error.
     """
     began = time.perf_counter()
+    limited = list(command)
+    if cpu_seconds is not None:
+        limited = ["sh", "-c", f'ulimit -t {cpu_seconds} && exec "$@"', name, *command]
     try:
         with log.open("w") as output:
             output.write(f"$ {name} {' '.join(command)}\n")
             output.flush()
             child = subprocess.Popen(
-                command,
+                limited,
                 cwd=cwd,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
@@ -287,6 +306,8 @@ def run_command(
                 raise
     except OSError as error:
         raise BuildError(f"{name}: cannot run in {cwd}: {error}") from error
+    if cpu_seconds is not None and status in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise TimeLimitError(f"{name}: ended after {cpu_seconds} s of CPU time (log: {log})")
     if status:
         raise BuildError(f"{name} failed with exit status {status}: {last_error(log)} (log: {log})")
     return time.perf_counter() - began

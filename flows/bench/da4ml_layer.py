@@ -14,19 +14,22 @@ from da4ml.trace import FixedVariableArrayInput, comb_trace
 def write() -> None:
     """Write ``rtl/`` and ``version``, after comparing da4ml's own results."""
     with np.load("layer.npz", allow_pickle=False) as layer:
-        weights, levels = layer["weights"], layer["levels"]
+        weights, bits = layer["weights"], int(layer["input_bits"])
+        levels = layer.get("levels")
     neurons, synapses = weights.shape
     flat = np.zeros(synapses, int)
-    # Inputs are 0 or 1, so a popcount P is the product plus the number of weights -1.
-    x = FixedVariableArrayInput((synapses,)).quantize(k=flat, i=flat + 1, f=flat)
-    sums = x @ weights.T.astype(float)
-    limits = levels - (weights < 0).sum(axis=1)
-    outputs = np.array([sums[n] >= float(limits[n]) for n in range(neurons)], dtype=object)
+    x = FixedVariableArrayInput((synapses,)).quantize(k=flat, i=flat + bits, f=flat)
+    outputs = x @ weights.T.astype(float)
+    samples = np.random.default_rng(1).integers(0, 1 << bits, (1000, synapses))
+    expected = samples @ weights.T
+    if levels is not None:
+        # Inputs are 0 or 1, so a popcount P is the product plus the number of weights -1.
+        limits = levels - (weights < 0).sum(axis=1)
+        bounds = (outputs[n] >= float(limits[n]) for n in range(neurons))
+        outputs, expected = np.array([*bounds], dtype=object), expected >= limits
     traced = comb_trace(x, outputs)
-    samples = np.random.default_rng(1).integers(0, 2, (1000, synapses))
-    expected = samples @ weights.T >= limits
     if (np.asarray(traced.predict(samples.astype(float))) != expected).any():
-        raise ArithmeticError("da4ml computes other bits")
+        raise ArithmeticError("da4ml computes other integers")
     VerilogModel(traced, "layer", "rtl").write()
     Path("version").write_text(version("da4ml"), "utf-8")
 

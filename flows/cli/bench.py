@@ -53,9 +53,9 @@ _add(
 _add("lut", "Estimated LUTs of stages against what Yosys synthesizes for ECP5.")
 _add(
     "luts",
-    "LUTs of popcounts and of an unrolled layer against plain sums and da4ml.\n\n"
+    "LUTs of popcounts and of unrolled layers against plain sums and da4ml.\n\n"
     "All go through the same Yosys with the same options, for AMD 7-series, ECP5, iCE40 and Gowin. "
-    "Takes about half an hour, most of it for the plain sums of the layer.",
+    "Takes about an hour of CPU time, most of it for the plain sums of the layers.",
     usage="python -m venv peer && peer/bin/pip install da4ml==0.6.0\n"
     "popshift bench luts --da4ml peer/bin/python",
     options=(
@@ -64,6 +64,13 @@ _add(
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             metavar="PYTHON",
             help="Interpreter of an environment with da4ml, to compare with it too.",
+        ),
+        click.option(
+            "--minutes",
+            type=click.IntRange(min=1),
+            default=5,
+            show_default=True,
+            help="CPU time for a layer's synthesis; the table says where it was not enough.",
         ),
     ),
 )

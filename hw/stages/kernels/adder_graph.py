@@ -194,10 +194,15 @@ def _cached(
     weights = np.frombuffer(content, np.int64).reshape(shape)
     if _pairs(weights) > MOST_PAIRS:
         return None
-    graph = pipelined(_Builder(dtype, share(weights)).graph(), at_once)
+    graph = pipelined(additions(dtype, weights), at_once)
     if graph.word_bits > MOST_BITS or graph.node_bits > MOST_NODE_BITS:
         return None
     return graph
+
+
+def additions(dtype: DataType, weights: IntArray) -> AdderGraph:
+    """Return the graph of a matrix of any size, without registers; see :func:`adder_graph`."""
+    return _Builder(dtype, share(weights)).graph()
 
 
 def _pairs(weights: IntArray) -> int:
