@@ -64,7 +64,7 @@ def emit(
     images: list[str] = []
     for stage_name, module in modules.items():
         for parameter, image in module.memories.items():
-            parts = image.slices()
+            parts = image.of(family).slices()
             for name, words in zip(
                 image_files(stage_name, parameter, len(parts)), parts, strict=True
             ):

@@ -29,15 +29,25 @@ class Heap:
         counters: 7:3 counters of seven bits.
         small_counters: 7:3 counters of six bits.
         adders: Full adders.
-        levels: Levels of these cells.
+        level_bits: Bits behind each level of these cells.
         rows: Bits of each column of the last adder, 0 to 3.
     """
 
     counters: int
     small_counters: int
     adders: int
-    levels: int
+    level_bits: tuple[int, ...]
     rows: tuple[int, ...]
+
+    @property
+    def levels(self) -> int:
+        """Levels of counters and adders in front of the last adder."""
+        return len(self.level_bits)
+
+    def pipelined_cost(self, registers: int) -> Cost:
+        """Return the cost with a register behind each level, the surplus behind the sum."""
+        surplus = registers - self.levels
+        return self.cost + cost.register(sum(self.level_bits) + surplus * len(self.rows))
 
     @property
     def cost(self) -> Cost:
@@ -67,7 +77,8 @@ def heap(heights: Sequence[int]) -> Heap:
         heights: Bits of each column, column 0 first.
     """
     columns = list(heights)
-    counters = small = adders = levels = 0
+    counters = small = adders = 0
+    level_bits: list[int] = []
     while max(columns) > _ROWS:
         is_low = max(columns) < 6
         behind = [0] * (len(columns) + 2)
@@ -81,12 +92,12 @@ def heap(heights: Sequence[int]) -> Heap:
             small += bits % 7 == 6
             adders += added
         columns = behind[: len(columns)]
-        levels += 1
+        level_bits.append(sum(columns))
     return Heap(
         counters=counters,
         small_counters=small,
         adders=adders,
-        levels=levels,
+        level_bits=tuple(level_bits),
         rows=tuple(columns),
     )
 

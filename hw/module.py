@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,11 +21,18 @@ class MemoryImage:
         words: Packed little-endian words, shape ``(depth, bytes)``.
         width_bits: Bits of a word.
         slice_bits: Bits of a slice of the words, see ``rom.sv``; None for whole words.
+        twin_words: Other words by family of ``emit.FAMILIES`` whose twin of a module takes these.
     """
 
     words: Bytes
     width_bits: int
     slice_bits: int | None = None
+    twin_words: Mapping[str, Bytes] = field(default_factory=dict)
+
+    def of(self, family: str | None) -> MemoryImage:
+        """Return the image for the modules of a family, None for the portable ones."""
+        words = self.words if family is None else self.twin_words.get(family, self.words)
+        return replace(self, words=words, twin_words={})
 
     def slices(self) -> tuple[Bytes, ...]:
         """Return the words of each slice, that of the low bits first."""

@@ -20,7 +20,6 @@ from .measure import machine
 from .unrolled_layers import bit_vector, measure_layers, plain_popcount
 
 POPCOUNTS = (32, 64, 128, 256)
-POPCOUNT_SOURCES = ("popcount_xnor", *KERNELS["xnor"].sources)
 
 
 def popcount_text(bits: int, weights: IntArray | None, *, is_plain: bool) -> str:
@@ -55,7 +54,7 @@ def measure_popcounts(folder: Path) -> Iterator[LutRow]:
                 where = folder / f"{family}_{bits}_{kind.split()[-1]}"
                 own = popcount_text(bits, weights, is_plain=False)
                 plain = popcount_text(bits, weights, is_plain=True)
-                files = own_sources(POPCOUNT_SOURCES, family)
+                files = own_sources(KERNELS["xnor"].sources, family)
                 ours = synthesize(own, files, family, where / "popshift")
                 theirs = synthesize(plain, [], family, where / "plain", is_plain=True)
                 work = f"{family}: popcount of {bits} XNORs, weights {kind}"

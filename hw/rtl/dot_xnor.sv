@@ -17,7 +17,7 @@ module dot_xnor #(
   parameter int SIMD     = 8,                 // lanes, >= 1
   parameter int PE       = 2,                 // neurons, >= 1
   parameter int SUM_BITS = $clog2(SIMD + 1),
-  parameter int CYCLES   = 1,                 // 1 to 5, 1 if UNROLLED
+  parameter int CYCLES   = 1,                 // 1 to 5, or any if UNROLLED
   parameter int UNROLLED = 0,                 // 1: weights are WEIGHTS
   /* verilator lint_off UNUSEDPARAM */ // where they come in w
   parameter logic [PE*SIMD-1:0] WEIGHTS = '0
@@ -33,18 +33,13 @@ module dot_xnor #(
 );
 
   if (UNROLLED != 0) begin : gen_unrolled
-    if (SUM_BITS != $clog2(SIMD + 1) || CYCLES != 1) begin : gen_check
-      $error("dot_xnor: SIMD=%0d takes SUM_BITS=%0d, UNROLLED=1 CYCLES=1 (%m)", SIMD,
-             $clog2(SIMD + 1));
+    if (SUM_BITS != $clog2(SIMD + 1)) begin : gen_check
+      $error("dot_xnor: SIMD=%0d takes SUM_BITS=%0d (%m)", SIMD, $clog2(SIMD + 1));
     end
 
-    logic [SIMD-1:0]        lanes;
-    logic [PE*SUM_BITS-1:0] counts;
-    always_ff @(posedge clk) begin
-      lanes <= x;
-      y     <= counts;
-    end
-    unrolled_xnor #(.MW(SIMD), .MH(PE), .WEIGHTS(WEIGHTS)) agreeing (.clk, .x(lanes), .y(counts));
+    unrolled_xnor #(.MW(SIMD), .MH(PE), .WEIGHTS(WEIGHTS), .LATENCY(CYCLES + 1)) agreeing (
+      .clk, .x, .y
+    );
   end else begin : gen_folded
     folded_xnor #(.SIMD(SIMD), .PE(PE), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)) agreeing (
       .clk, .x, .w, .y

@@ -6,7 +6,8 @@
 //
 // Encoding   bit b of x and WEIGHTS stands for 2b - 1; y unsigned, 0 to MW; neuron 0 low
 // Reference  popshift.hw.stages.kernels.Xnor (bit-exact)
-// Latency    LATENCY cycles, as bit_heap
+// Latency    LATENCY cycles: where neurons share carries the first one is behind these, all others are
+//            as in bit_heap
 // II         1 cycle
 // Stall      none
 // Reset      none
@@ -54,8 +55,10 @@ module unrolled_xnor #(
       );
     end
   end else begin : gen_shared
+    localparam int FRONT = LATENCY > 0 ? 1 : 0;
+
     logic [ALL-1:0]      bits;
-    logic [4*ADDERS-1:0] carries;
+    logic [4*ADDERS-1:0] carries, carries_1;
 
     assign bits[MW-1:0] = x;
 
@@ -76,6 +79,8 @@ module unrolled_xnor #(
       assign bits[MW+i] = gen_inversion[0].sum;
     end
 
+    delay #(.WIDTH(4 * ADDERS), .CYCLES(FRONT)) front (.clk, .x(carries), .y(carries_1));
+
     for (genvar n = 0; n < MH; n++) begin : gen_neuron
       localparam logic [ALL-1:0]    INVERTED = inversions(WEIGHTS[n*MW+:MW]);
       localparam logic [ADDERS-1:0] THIRDS   = thirds(INVERTED);
@@ -83,10 +88,10 @@ module unrolled_xnor #(
       logic [ADDERS-1:0] own;
       for (genvar i = 0; i < ADDERS; i++) begin : gen_carry
         localparam logic [1:0] PATTERN = INVERTED[3*i+:2] ^ {2{THIRDS[i]}};
-        assign own[i] = carries[4*i+int'(PATTERN)];
+        assign own[i] = carries_1[4*i+int'(PATTERN)];
       end
 
-      popcount #(.N(ADDERS), .INVERT(THIRDS), .LATENCY(LATENCY)) twos (
+      popcount #(.N(ADDERS), .INVERT(THIRDS), .LATENCY(LATENCY - FRONT)) twos (
         .clk, .a(own), .y(y[n*SUM_W+1+:SUM_W-1])
       );
       delay #(.WIDTH(1), .CYCLES(LATENCY)) ones (

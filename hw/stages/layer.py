@@ -17,7 +17,7 @@ from ..dtypes import DataType, Encoding, IntArray, smallest_for, unsigned
 from ..errors import GraphError
 from ..graph import Stage
 from ..module import MemoryImage
-from ..packing import pack_words
+from ..packing import Bytes, pack_words
 from .checks import check_ends
 from .kernels import DOT_SOURCES, KERNELS, AdderGraph, Kernel, WeightCode
 from .thresholds import Thresholds
@@ -237,14 +237,19 @@ class Layer(Stage):
             words: Weights in the order of the memory, shape ``(words, lanes * simd)``.
             simd: Synapses of a neuron in a word.
         """
-        codes = self.weight_codes(words)
-        codes = self.arithmetic.to_memory(codes.reshape(len(words), -1, simd)).reshape(words.shape)
+        plain = self.weight_codes(words)
+        stored = self.arithmetic.to_memory(plain.reshape(len(words), -1, simd))
         bits = self.weight_code.bits
         width = words.shape[1] * bits
+
+        def packed(codes: NDArray[np.uint64]) -> Bytes:
+            return pack_words(codes.reshape(words.shape).astype(np.int64), unsigned(bits))
+
         return MemoryImage(
-            words=pack_words(codes.astype(np.int64), unsigned(bits)),
+            words=packed(stored),
             width_bits=width,
             slice_bits=cost.rom_slice(len(words), width),
+            twin_words={family: packed(plain) for family in self.arithmetic.plain_families},
         )
 
     def level_memory(self) -> dict[str, MemoryImage]:

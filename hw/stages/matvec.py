@@ -148,7 +148,7 @@ class MatVec(Layer):
             # The first register is there when the weights of a memory come.
             return self.graph.registers - 1
         if self.is_unrolled:
-            return self.arithmetic.unrolled_cycles(self.weight_code, self.simd)
+            return self.arithmetic.unrolled_cycles(self.weight_code, self.simd, self.pe)
         return super().dot_cycles
 
     @property

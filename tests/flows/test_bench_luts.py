@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from popshift.flows.bench.families import SYNTHESES, count_luts, own_sources, synthesize
-from popshift.flows.bench.luts import POPCOUNT_SOURCES, popcount_text
+from popshift.flows.bench.luts import popcount_text
 from popshift.flows.bench.unrolled_layers import (
     INTEGER_LAYERS,
     IntegerLayer,
@@ -14,6 +14,7 @@ from popshift.flows.bench.unrolled_layers import (
 )
 from popshift.flows.tools import TimeLimitError
 from popshift.hw.dtypes import BIPOLAR
+from popshift.hw.stages.kernels import KERNELS
 from popshift.hw.stages.kernels.adder_graph import GRAPH_SOURCES
 
 
@@ -41,7 +42,10 @@ def test_popcounts_take_no_more_luts_than_plain_sums(tmp_path, family):
         popcount_text(64, None, is_plain=True), [], family, tmp_path / "plain", is_plain=True
     )
     own = popcount_text(64, None, is_plain=False)
-    assert synthesize(own, own_sources(POPCOUNT_SOURCES, family), family, tmp_path / "own") <= plain
+    assert (
+        synthesize(own, own_sources(KERNELS["xnor"].sources, family), family, tmp_path / "own")
+        <= plain
+    )
 
 
 def test_popcounts_of_256_positions_meet_their_bounds(tmp_path):
@@ -50,7 +54,9 @@ def test_popcounts_of_256_positions_meet_their_bounds(tmp_path):
     for bound, given in ((270, None), (140, weights)):
         text = popcount_text(256, given, is_plain=False)
         assert (
-            synthesize(text, own_sources(POPCOUNT_SOURCES, "xc7"), "xc7", tmp_path / str(bound))
+            synthesize(
+                text, own_sources(KERNELS["xnor"].sources, "xc7"), "xc7", tmp_path / str(bound)
+            )
             <= bound
         )
 
@@ -60,7 +66,8 @@ def test_a_layer_shares_the_lowest_column_of_its_sums(tmp_path):
     weights, levels = random_layer(16)
     text = layer_text(weights, levels, is_plain=False)
     assert (
-        synthesize(text, own_sources(POPCOUNT_SOURCES, "xc7"), "xc7", tmp_path / "layer") <= 16 * 10
+        synthesize(text, own_sources(KERNELS["xnor"].sources, "xc7"), "xc7", tmp_path / "layer")
+        <= 16 * 10
     )
 
 

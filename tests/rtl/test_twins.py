@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from popshift.flows.bench.unrolled_layers import sums_text
 from popshift.flows.conformance import bench, check
 from popshift.flows.tools import BuildError, run_tool
 from popshift.hw.dtypes import BIPOLAR
@@ -22,6 +23,7 @@ from popshift.hw.heap import POPCOUNT_SOURCES
 from popshift.hw.module import vector
 from popshift.hw.stages import MatVec
 from popshift.hw.stages.kernels import KERNELS
+from popshift.hw.stages.kernels.adder_graph import GRAPH_SOURCES
 
 # The cells that the twins of a family instantiate.
 CELLS = {"xilinx": ("read_verilog +/xilinx/cells_sim.v",)}
@@ -164,6 +166,30 @@ def unrolled_tops() -> tuple[str, str]:
         f"module top ({ports});\n{gold}\nendmodule\n",
         f"module top ({ports});\n{gate}\nendmodule\n",
     )
+
+
+def test_sums_of_three_by_primitives_equal_the_portable_ones(tmp_path):
+    """Every pair of signs, at widths on both sides of a carry cell's four bits."""
+    lines, at = [], 0
+    for bits in (1, 3, 4, 5, 9):
+        for signs in range(4):
+            of = f"#(.BITS({bits}), .MINUS_B(1'b{signs & 1}), .MINUS_C(1'b{signs >> 1}))"
+            ports = ", ".join(f".{port}({port}[{bits - 1}:0])" for port in "abc")
+            lines.append(f"  sum_of_three {of} s_{at} ({ports}, .y(y[{at}+:{bits}]));\n")
+            at += bits
+    top = (
+        f"module top (input logic [8:0] a, b, c, output logic [{at - 1}:0] y);\n"
+        f"{''.join(lines)}endmodule\n"
+    )
+    prove("xilinx", top, top, ("sum_of_three",), tmp_path)
+
+
+@pytest.mark.parametrize("family", [None, "xilinx"])
+@pytest.mark.parametrize("values", [(-1, 0, 1), (-8, -2, 0, 1, 4), tuple(range(-20, 21))])
+def test_adder_graphs_equal_plain_sums(tmp_path, family, values):
+    weights = np.random.default_rng(0).choice(np.array(values), (5, 7))
+    plain, graph = (sums_text(weights, 3, is_plain=is_plain) for is_plain in (True, False))
+    prove(family, plain, graph, ("lanes", *GRAPH_SOURCES), tmp_path)
 
 
 @pytest.mark.parametrize("family", [None, "xilinx", "ice40"])

@@ -50,11 +50,14 @@ class Kernel(ABC):
         name: Name in Python, SystemVerilog (``dot_<name>.sv``), YAML and reports.
         sources: Modules that ``dot_<name>.sv`` instantiates.
         computes: What its accumulators are.
+        plain_families: Families of FPGAs whose twins take codes from a memory as they are, and not
+            as ``to_memory`` has them.
     """
 
     name: ClassVar[str]
     sources: ClassVar[tuple[str, ...]]
     computes: ClassVar[Computes] = Computes.DOT
+    plain_families: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def code(self, weights: IntArray) -> WeightCode:
@@ -93,7 +96,7 @@ class Kernel(ABC):
         """Return the cycles from the weights in a memory to the sum of ``simd`` products."""
         return 1
 
-    def unrolled_cycles(self, code: WeightCode, simd: int) -> int:
+    def unrolled_cycles(self, code: WeightCode, simd: int, pe: int) -> int:
         """Return the cycles where all weights are constants, and there is no graph."""
         return self.cycles(code, simd)
 

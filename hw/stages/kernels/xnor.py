@@ -29,8 +29,12 @@ class Xnor(Kernel):
     """
 
     name = "xnor"
-    sources = ("column", "compressor", "folded_xnor", "unrolled_xnor", *POPCOUNT_SOURCES)
+    sources = (
+        *("column", "compressor", "folded_xnor", "popcount_xnor", "unrolled_xnor"),
+        *POPCOUNT_SOURCES,
+    )
     computes = Computes.POPCOUNT
+    plain_families = ("xilinx",)
 
     def code(self, weights: IntArray) -> WeightCode:
         """Only BIPOLAR, a bit."""
@@ -66,9 +70,15 @@ class Xnor(Kernel):
         """
         return 1 + sum(simd > lanes for lanes in CUT_ABOVE)
 
-    def unrolled_cycles(self, code: WeightCode, simd: int) -> int:
-        """One cycle: ``unrolled_xnor.sv`` has no registers inside."""
-        return 1
+    def unrolled_cycles(self, code: WeightCode, simd: int, pe: int) -> int:
+        """One register behind the carries that neurons share, one behind each level of counters.
+
+        They are all that there are between a beat and its accumulator, two at least, and the first
+        is there when the weights of a memory come.
+        """
+        if _is_shared(simd, pe):
+            return max(1, popcount(simd // 2).levels)
+        return max(1, popcount(simd).levels - 1)
 
     def to_memory(self, codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return sums modulo 2 of weights, of nines and of threes: see ``folded_xnor.sv``."""
@@ -99,11 +109,19 @@ class Xnor(Kernel):
 
     def unrolled_cost(self, dtype: DataType, code: WeightCode, simd: int, pe: int) -> Cost:
         """The lowest column of all sums once, with four carries for each of its full adders."""
-        sums = cost.register(simd.bit_length())
-        if pe < _SHARED_FROM or simd < 2:
-            return cost.register(simd) + (popcount(simd).cost + sums).times(pe)
+        registers = self.unrolled_cycles(code, simd, pe) + 1
+        if not _is_shared(simd, pe):
+            return popcount(simd).pipelined_cost(registers).times(pe)
         adders = simd // 2
-        return Cost(lut=5 * adders, ff=simd) + (popcount(adders).cost + sums).times(pe)
+        # Four carries of each adder, of which some neuron takes most, and the lowest bit of all.
+        carries = round(4 * adders * (1 - (3 / 4) ** pe))
+        neuron = popcount(adders).pipelined_cost(registers - 1)
+        return Cost(lut=5 * adders, ff=carries + registers) + neuron.times(pe)
+
+
+def _is_shared(simd: int, pe: int) -> bool:
+    """Return whether neurons share the lowest column of their sums."""
+    return pe >= _SHARED_FROM and simd > 1
 
 
 def _sums(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -14,7 +14,20 @@ def directed(kind: str) -> tuple[Stage, ...]:
     ends = {"inputs": ("a_x",), "outputs": ("a_y",)}
     if kind == "signed":
         rng = np.random.default_rng(0)
+        constant = (rng.integers(-1, 2, (6, 14)), signed(6).random((5, 8), rng))
         return tuple(
+            MatVec(
+                name=f"u{index}",
+                inputs=(f"u{index}_x",),
+                outputs=(f"u{index}_y",),
+                weights=weights,
+                input_dtype=unsigned(3),
+                kernel=kind,
+                simd=weights.shape[1],
+                pe=weights.shape[0],
+            )
+            for index, weights in enumerate(constant)
+        ) + tuple(
             MatVec(
                 name=f"w{bits}",
                 inputs=(f"w{bits}_x",),
@@ -87,10 +100,15 @@ def directed(kind: str) -> tuple[Stage, ...]:
             ),
         )
     if kind == "xnor":
-        # A popcount with two registers inside.
-        weights = BIPOLAR.random((4, 80), np.random.default_rng(0))
-        beats = {"input_dtype": BIPOLAR, "kernel": kind, "simd": 80, "pe": 2}
-        return (MatVec(name="wide", **ends, weights=weights, **beats),)
+        # A popcount with registers inside, weights from a memory and constant ones.
+        weights = BIPOLAR.random((9, 80), np.random.default_rng(0))
+        beats = {"input_dtype": BIPOLAR, "kernel": kind, "simd": 80}
+        return (
+            MatVec(name="wide", **ends, weights=weights[:4], pe=2, **beats),
+            MatVec(
+                name="constant", inputs=("b_x",), outputs=("b_y",), weights=weights, pe=9, **beats
+            ),
+        )
     if kind == "planes":
         # Popcounts of 42 bits: six counters, so that three columns are six bits high behind them,
         # the highest that no full adder takes.
