@@ -74,7 +74,8 @@ def main(as_json: bool, da4ml: Path | None, minutes: int) -> int:
         for row in _measure(Path(folder), da4ml, minutes):
             rows.append(row)
             luts = (_shown(count, minutes) for count in (row.popshift, row.peer))
-            progress.print(f"{row.work}: {' against '.join(luts)} by {row.peer_name}")
+            line = f"{row.work}: {' against '.join(luts)} by {row.peer_name}"
+            progress.print(line, soft_wrap=True, highlight=False)
     yosys = f"yosys {find_tool('yosys').version}"
     if as_json:
         report = {

@@ -115,6 +115,26 @@ def test_cells_of_representative_stages(tmp_path: Path) -> None:
     }
 
 
+def unrolled(rng: np.random.Generator) -> tuple[Stage, ...]:
+    ternary = rng.integers(-1, 2, (16, 24))
+    powers = BIPOLAR.random((8, 16), rng) << rng.integers(0, 6, (8, 16))
+    whole = {"kernel": "signed", "simd": 24, "pe": 16}
+    small = {"simd": 16, "pe": 8}
+    return (
+        layer("graph1", ternary, input_dtype=unsigned(8), **whole),
+        layer("graph2", ternary, input_dtype=BIPOLAR, **whole),
+        layer(
+            "graph3",
+            rng.integers(-8, 8, (8, 16)),
+            input_dtype=unsigned(4),
+            kernel="signed",
+            **small,
+        ),
+        layer("graph4", powers, input_dtype=unsigned(8), kernel="shift", **small),
+        matvec("unrolled", (16, 64), input_dtype=BIPOLAR, kernel="xnor", simd=64, pe=16),
+    )
+
+
 @pytest.mark.slow
 def test_kernels_take_no_dsp_block_and_about_the_estimated_luts(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
@@ -129,6 +149,7 @@ def test_kernels_take_no_dsp_block_and_about_the_estimated_luts(tmp_path: Path) 
         layer("planes2", 2 * signs + signs[::-1], kernel="planes", **narrow),
         layer("planes3", rng.integers(-3, 4, (8, 32)), kernel="planes", **narrow),
         layer("adder", rng.integers(-100, 100, (8, 32)), kernel="adder", **wide),
+        *unrolled(rng),
     )
     found = measure_stages(bench(stages), tmp_path)
     assert {name: cells.dsp for name, cells in found.items()} == {s.name: 0 for s in stages}

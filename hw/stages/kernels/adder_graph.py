@@ -28,7 +28,7 @@ OPERATIONS_AT_ONCE = 2
 # Registers between a beat and the sums, as ``dot.sv`` has with any kernel.
 LEAST_REGISTERS = 2
 
-# Pairs of digits of the neurons: more take seconds to search.
+# Pairs of digits of the same neuron, over all neurons: more take many seconds to search.
 MOST_PAIRS = 400_000
 # Bits of the parameter GRAPH: Verilator takes no wider numbers.
 MOST_BITS = 1 << 17
@@ -144,12 +144,17 @@ class AdderGraph:
 
     @property
     def cost(self) -> Cost:
-        """An adder for each operand but the first one, registers."""
+        """An adder for each operand but the first one, registers.
+
+        Sums of bipolar inputs are always odd or always even: their lowest bit is no logic.
+        """
+        known = int(self.input_range == (-1, 1))
         total = Cost()
         for operation in self.operations:
-            total += cost.adder(operation.chain_bits).times(len(operation.operands) - 1)
+            added = max(0, operation.chain_bits - known)
+            total += cost.adder(added).times(len(operation.operands) - 1)
             if operation.is_register:
-                total += cost.register(operation.dtype.bits)
+                total += cost.register(operation.dtype.bits - known)
         return total
 
     @property
