@@ -189,6 +189,8 @@ def adder_graph(dtype: DataType, weights: IntArray) -> AdderGraph | None:
         dtype: Of the inputs.
         weights: Integers, shape ``(neurons, synapses)``.
     """
+    if _pairs(weights) > MOST_PAIRS:
+        return None
     return _cached(dtype, weights.shape, weights.astype(np.int64).tobytes(), OPERATIONS_AT_ONCE)
 
 
@@ -197,8 +199,6 @@ def _cached(
     dtype: DataType, shape: tuple[int, int], content: bytes, at_once: int
 ) -> AdderGraph | None:
     weights = np.frombuffer(content, np.int64).reshape(shape)
-    if _pairs(weights) > MOST_PAIRS:
-        return None
     graph = pipelined(additions(dtype, weights), at_once)
     if graph.word_bits > MOST_BITS or graph.node_bits > MOST_NODE_BITS:
         return None
