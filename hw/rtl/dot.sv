@@ -4,6 +4,8 @@
 //
 //   y[n] + plus[n] = sum over lanes i of the kernel's product of x[i] and w[n][i]
 //
+// With the kernel coded, a neuron has such a sum for each plane of its weights.
+//
 // Encoding   x, w and y see dot_<KERNEL>; neuron 0 and lane 0 low. Where there are OPERATIONS, they
 //            are what the kernel makes of weights that never change, and w counts for nothing.
 // Reference  popshift.hw.stages.kernels.KERNELS (bit-exact)
@@ -32,13 +34,14 @@ module dot #(
   parameter int OPERATIONS = 0,  // of an adder graph in place of the kernel, 0: none
   parameter int NODE_BITS  = 1,  // see adder_graph
   parameter int GRAPH_BITS = 1,
-  parameter logic [GRAPH_BITS-1:0] GRAPH = '0
+  parameter logic [GRAPH_BITS-1:0] GRAPH = '0,
+  localparam int SUMS      = KERNEL == 48'("coded") ? PE * W_BITS : PE
 ) (
   input  logic                      clk,
   input  logic [SIMD*X_BITS-1:0]    x,
   input  logic [PE*SIMD*W_BITS-1:0] w,
-  output logic [PE*SUM_BITS-1:0]    y,
-  output logic [PE-1:0]             plus
+  output logic [SUMS*SUM_BITS-1:0]  y,
+  output logic [SUMS-1:0]           plus
 );
 
   // A kernel is a branch here, dot_<name>.sv, and a class in Python.
@@ -71,6 +74,11 @@ module dot #(
     ) kernel (.*);
   end else if (KERNEL == 48'("adder")) begin : gen_adder
     dot_adder #(
+      .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
+      .W_BITS(W_BITS), .W_FORM(W_FORM), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)
+    ) kernel (.*);
+  end else if (KERNEL == 48'("coded")) begin : gen_coded
+    dot_coded #(
       .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .X_BIPOLAR(X_BIPOLAR),
       .W_BITS(W_BITS), .W_FORM(W_FORM), .SUM_BITS(SUM_BITS), .CYCLES(CYCLES)
     ) kernel (.*);

@@ -9,12 +9,15 @@
 //            vector for each group of MH/GROUPS neurons, and MH/PE folds in all.
 //            WEIGHTS_FILE word fold*(MW/SIMD)+sf: PE x SIMD weights, neuron 0 low; or WEIGHTS alike,
 //            where all weights are in use in every cycle; or GRAPH, the sums that they need.
+//            SCALES_FILE word fold*SCALE_STEPS+t: digits of plane scales, see scaled_planes; or
+//            SCALES_ADDED and SCALES_SUBTRACTED, where all weights are in use in every cycle.
 //            LEVELS_FILE word b*(MH/PE)+fold: see neuron_end, for outputs of border class b. Where
 //            there are such, ROWS_FILE and COLUMNS_FILE hold a word for each row and column of the
 //            image; their sum is b*(MH/PE).
 // Reference  popshift.hw.stages.MatVec (bit-exact, cycle-exact)
 // Latency    4 + DOT_CYCLES cycles from the operation that ends a neuron fold to m_axis_tvalid, one
-//            more if VECTOR_BLOCK; with several neuron folds see replay for that before operations
+//            more if VECTOR_BLOCK, SCALE_STAGES * SCALE_STEPS more with plane scales; with several
+//            neuron folds see replay for that before operations
 // II         (MW/SIMD) * (MH/GROUPS/PE) cycles a vector; the next vector may come meanwhile
 // Stall      operations of the first neuron fold wait for their beat, the last of each for a place in
 //            the output buffer; the pipeline itself never stalls; no combinational path from input
@@ -34,11 +37,20 @@ module matvec #(
   parameter int W_FORM       = 0,       // of weights, see dot_<KERNEL>
   parameter int W_LOW        = 0,
   parameter int W_HIGH       = 0,
+  localparam int IS_CODED    = int'(KERNEL == 48'("coded")),
+  localparam int SUMS        = IS_CODED != 0 ? PE * W_BITS : PE, // accumulators
   parameter int SUM_BITS     = 4,       // of the sum of SIMD products
   parameter int SUM_SIGNED   = 0,
   parameter int DOT_CYCLES   = 1,       // from weights to that sum
   parameter int ACC_BITS     = 7,       // holds every accumulator
   parameter int ACC_SIGNED   = 0,
+  parameter int PLANE_BITS   = ACC_BITS, // coded: of the sum of a plane
+  parameter int SCALE_STAGES = 1,       // coded: see scaled_planes
+  parameter int SCALE_STEPS  = 1,
+  parameter int SCALES_BLOCK = 0,       // 1: scales in block RAM, 0: as synthesis likes
+  parameter int SCALES_SLICE = SCALE_STAGES * SUMS, // bits of a memory of scales, see rom
+  parameter logic [SCALE_STAGES*SUMS-1:0] SCALES_ADDED      = '0,
+  parameter logic [SCALE_STAGES*SUMS-1:0] SCALES_SUBTRACTED = '0,
   parameter int STEPS        = 0,       // 0: no thresholds
   parameter int DIRECTIONS   = 1,       // of a neuron: 1, or STEPS
   parameter int LEVEL_BITS   = ACC_BITS,
@@ -60,6 +72,7 @@ module matvec #(
   parameter int LEVELS_SLICE  = PE * (STEPS * LEVEL_BITS + DIRECTIONS),
   parameter int VECTOR_BLOCK  = 0,      // 1: the vector in block RAM, where it is kept
   parameter     WEIGHTS_FILE = "weights",
+  parameter     SCALES_FILE  = "scales",
   parameter     LEVELS_FILE  = "levels",
   parameter     ROWS_FILE    = "rows",
   parameter     COLUMNS_FILE = "columns"
@@ -187,8 +200,8 @@ module matvec #(
     end
   end
 
-  logic [PE*SUM_BITS-1:0] sums;
-  logic [PE-1:0]          plus;
+  logic [SUMS*SUM_BITS-1:0] sums;
+  logic [SUMS-1:0]          plus;
   dot #(
     .KERNEL(KERNEL), .SIMD(SIMD), .PE(PE), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED),
     .X_BIPOLAR(X_BIPOLAR), .W_BITS(W_BITS), .W_FORM(W_FORM), .W_LOW(W_LOW), .W_HIGH(W_HIGH),
@@ -196,18 +209,21 @@ module matvec #(
     .OPERATIONS(OPERATIONS), .NODE_BITS(NODE_BITS), .GRAPH_BITS(GRAPH_BITS), .GRAPH(GRAPH)
   ) products (.clk, .x(beat), .w(weights), .y(sums), .plus);
 
-  // The accumulator starts from 0 because the end of the sum before cleared it.
-  logic [PE*ACC_BITS-1:0] totals;
-  for (genvar p = 0; p < PE; p++) begin : gen_pe
-    logic [ACC_BITS-1:0] sum, accumulator, total;
+  // The accumulator starts from 0 because the end of the sum before cleared it. Sums of planes stay
+  // until their scales have been applied.
+  localparam int PART_BITS = IS_CODED != 0 ? PLANE_BITS : ACC_BITS;
+
+  logic [SUMS*PART_BITS-1:0] parts;
+  for (genvar p = 0; p < SUMS; p++) begin : gen_sum
+    logic [PART_BITS-1:0] sum, accumulator, total;
 
     if (SUM_SIGNED != 0) begin : gen_signed
-      assign sum = ACC_BITS'($signed(sums[p*SUM_BITS+:SUM_BITS]));
+      assign sum = PART_BITS'($signed(sums[p*SUM_BITS+:SUM_BITS]));
     end else begin : gen_unsigned
-      assign sum = ACC_BITS'(sums[p*SUM_BITS+:SUM_BITS]);
+      assign sum = PART_BITS'(sums[p*SUM_BITS+:SUM_BITS]);
     end
 
-    carried_sum #(.BITS(ACC_BITS)) add (.a(sum), .b(accumulator), .carry(plus[p]), .y(total));
+    carried_sum #(.BITS(PART_BITS)) add (.a(sum), .b(accumulator), .carry(plus[p]), .y(total));
 
     if (SF > 1) begin : gen_accumulator
       always_ff @(posedge clk) begin
@@ -218,7 +234,45 @@ module matvec #(
       assign accumulator = '0;
     end
 
-    always_ff @(posedge clk) totals[p*ACC_BITS+:ACC_BITS] <= total;
+    always_ff @(posedge clk) if (IS_CODED == 0 || ends_sum) parts[p*PART_BITS+:PART_BITS] <= total;
+  end
+
+  localparam int SCALE_CYCLES = IS_CODED != 0 ? SCALE_STAGES * SCALE_STEPS : 0;
+
+  logic [PE*ACC_BITS-1:0] totals;
+  logic                   push;
+  if (IS_CODED != 0) begin : gen_scales
+    logic [SCALE_STAGES*SUMS-1:0] digits;
+    if (UNROLLED != 0) begin : gen_constants
+      assign digits = '0;
+    end else begin : gen_memory
+      // The digits come two cycles after they are named, the first ones with the sums of planes.
+      localparam int SCALE_WORDS = FOLDS * SCALE_STEPS;
+      localparam int STEP_W      = SCALE_STEPS > 1 ? $clog2(SCALE_STEPS) : 1;
+      localparam int SCALE_AT_W  = SCALE_WORDS > 1 ? $clog2(SCALE_WORDS) : 1;
+      logic [STEP_W-1:0]     step;
+      logic [SCALE_AT_W-1:0] at_digits;
+      logic                  is_step, unused_last, unused_end;
+      assign is_step = (valid[SUM_AT-1] && last[SUM_AT-1]) || step != '0;
+      counter #(.MODULUS(SCALE_STEPS)) steps (
+        .clk, .rst, .step(is_step), .value(step), .is_last(unused_last)
+      );
+      counter #(.MODULUS(SCALE_WORDS)) words (
+        .clk, .rst, .step(is_step), .value(at_digits), .is_last(unused_end)
+      );
+      rom #(
+        .WIDTH(SCALE_STAGES * SUMS), .WORDS(SCALE_WORDS), .SLICE(SCALES_SLICE),
+        .IS_BLOCK(SCALES_BLOCK), .FILE(SCALES_FILE)
+      ) scales (.clk, .at(at_digits), .y(digits));
+    end
+    scaled_planes #(
+      .PE(PE), .PLANES(W_BITS), .BITS(PLANE_BITS), .STAGES(SCALE_STAGES), .STEPS(SCALE_STEPS),
+      .HALVED(W_LOW), .OUT_BITS(ACC_BITS), .UNROLLED(UNROLLED), .ADDED(SCALES_ADDED),
+      .SUBTRACTED(SCALES_SUBTRACTED)
+    ) weigh (.clk, .rst, .start(done), .d(parts), .digits, .done(push), .y(totals));
+  end else begin : gen_totals
+    assign totals = parts;
+    assign push   = done;
   end
 
   // Where the levels are, two cycles before the totals.
@@ -241,7 +295,7 @@ module matvec #(
     at_1 <= AT_W'(fold);
     at_2 <= at_1 + offset;
   end
-  delay #(.WIDTH(AT_W), .CYCLES(SUM_AT - 3)) levels (.clk, .x(at_2), .y(at));
+  delay #(.WIDTH(AT_W), .CYCLES(SUM_AT - 3 + SCALE_CYCLES)) levels (.clk, .x(at_2), .y(at));
 
   neuron_end #(
     .PE(PE), .X_BITS(ACC_BITS), .X_SIGNED(ACC_SIGNED), .STEPS(STEPS), .DIRECTIONS(DIRECTIONS),
@@ -251,7 +305,7 @@ module matvec #(
   ) results (
     .clk, .rst,
     .take(fire && is_last), .has_place,
-    .at, .push(done), .x(totals),
+    .at, .push, .x(totals),
     .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
   );
 

@@ -11,7 +11,7 @@ import numpy as np
 from .. import cost
 from ..cost import Cost
 from ..dtypes import IntArray
-from ..errors import GraphError
+from ..errors import DatatypeError, GraphError
 from ..graph import StreamType
 from ..module import Module
 from ..schedule import Pipe, Schedule, Thread, table
@@ -38,7 +38,7 @@ class Depthwise(Layer):
 
     Raises:
         FoldingError: ``pe`` does not divide the channels.
-        DatatypeError: The kernel does not take these inputs or weights.
+        DatatypeError: The kernel does not take these inputs or weights, or has plane scales.
         GraphError: Unknown kernel, thresholds for another number of neurons, or a multiplier that
             does not divide the neurons.
     """
@@ -52,6 +52,11 @@ class Depthwise(Layer):
         if self.multiplier < 1 or self.neurons % self.multiplier:
             raise GraphError(
                 f"{self.name}: multiplier={self.multiplier} must divide {self.neurons} neurons"
+            )
+        if self.arithmetic.has_plane_scales:
+            raise DatatypeError(
+                f"kernel {self.kernel} weighs the planes of one neuron after the other, "
+                "but a depthwise layer sums all channels at once"
             )
         check_fold(self, "pe", "channels", self.channels)
         super()._check_folds()
@@ -126,7 +131,8 @@ class Depthwise(Layer):
         pe, multiplier = int(rng.integers(1, 5)), int(rng.choice([1, 1, 2, 3]))
         channels, taps = pe * int(rng.integers(1, 5)), int(rng.integers(1, 10))
         shape = (channels * multiplier, taps)
-        kernel = str(rng.choice(sorted(KERNELS)))
+        names = sorted(name for name, one in KERNELS.items() if not one.has_plane_scales)
+        kernel = str(rng.choice(names))
         input_dtype, weights = KERNELS[kernel].random(shape, rng)
         stage = cls(
             name=name,
@@ -187,7 +193,7 @@ class Depthwise(Layer):
 
     def module(self) -> Module:
         """``depthwise.sv``; weight word ``tap * neuron_folds + fold``."""
-        words = np.ascontiguousarray(self.weights.T).reshape(-1, self.lanes)
+        words = np.ascontiguousarray(self.weight_codes.T).reshape(-1, self.lanes)
         return Module(
             name="depthwise",
             parameters={

@@ -135,9 +135,14 @@ class Layer(Stage):
         return self.arithmetic.code(self.weights)
 
     @cached_property
+    def weight_codes(self) -> NDArray[np.uint64]:
+        """Bit patterns of the weights, same shape."""
+        return self.arithmetic.to_codes(self.weights, self.weight_code)
+
+    @cached_property
     def weight_bits(self) -> int:
         """Bits of a stored weight that differ from its others in some weight: 1 for 0 and 1."""
-        codes = self.arithmetic.to_codes(np.unique(self.weights), self.weight_code)
+        codes = np.unique(self.weight_codes)
         columns = {
             tuple(codes >> np.uint64(bit) & np.uint64(1)) for bit in range(self.weight_code.bits)
         }
@@ -179,7 +184,12 @@ class Layer(Stage):
     def sum_dtype(self, simd: int) -> DataType:
         """Return the datatype of the sum of ``simd`` products, at most as wide as accumulators."""
         dtype = self.arithmetic.sum_dtype(self.input_dtype, self.weight_code, simd)
-        return DataType(dtype.encoding, min(dtype.bits, self.accumulator_dtype.bits))
+        return DataType(dtype.encoding, min(dtype.bits, self.summed_dtype.bits))
+
+    @property
+    def summed_dtype(self) -> DataType:
+        """Datatype of what is accumulated: accumulators, or the sums of their planes."""
+        return self.accumulator_dtype
 
     @property
     def dot_cycles(self) -> int:
@@ -226,19 +236,14 @@ class Layer(Stage):
             parameters |= self.thresholds.parameters(*self.accumulator_range, self.lanes)
         return parameters
 
-    def weight_codes(self, words: IntArray) -> NDArray[np.uint64]:
-        """Return the bit patterns of weights, same shape."""
-        return self.arithmetic.to_codes(words, self.weight_code)
-
-    def weight_memory(self, words: IntArray, simd: int) -> MemoryImage:
+    def weight_memory(self, words: NDArray[np.uint64], simd: int) -> MemoryImage:
         """Return the weight memory.
 
         Args:
-            words: Weights in the order of the memory, shape ``(words, lanes * simd)``.
+            words: ``weight_codes`` in the order of the memory, shape ``(words, lanes * simd)``.
             simd: Synapses of a neuron in a word.
         """
-        plain = self.weight_codes(words)
-        stored = self.arithmetic.to_memory(plain.reshape(len(words), -1, simd))
+        stored = self.arithmetic.to_memory(words.reshape(len(words), -1, simd))
         bits = self.weight_code.bits
         width = words.shape[1] * bits
 
@@ -249,7 +254,7 @@ class Layer(Stage):
             words=packed(stored),
             width_bits=width,
             slice_bits=cost.rom_slice(len(words), width),
-            twin_words={family: packed(plain) for family in self.arithmetic.plain_families},
+            twin_words={family: packed(words) for family in self.arithmetic.plain_families},
         )
 
     def level_memory(self) -> dict[str, MemoryImage]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from .. import cost
 from ..cost import Cost
-from ..dtypes import IntArray, smallest_for, unsigned
+from ..dtypes import DataType, IntArray, smallest_for, unsigned
 from ..errors import GraphError
 from ..graph import StreamType
 from ..module import MemoryImage, Module
@@ -19,8 +20,9 @@ from ..packing import pack_words
 from ..schedule import Buffer, Pipe, Schedule, Thread, table
 from .border import Border, random_border
 from .checks import check_fold
-from .kernels import KERNELS
+from .kernels import KERNELS, Coded
 from .layer import SOURCES, Layer
+from .scaled_planes import ScaledPlanes
 from .thresholds import Thresholds
 
 # A beat of a kept vector is there in the cycle after it was written.
@@ -153,8 +155,51 @@ class MatVec(Layer):
 
     @property
     def latency(self) -> int:
-        """Cycles from the operation that ends a sum to its beat; one more for vectors in blocks."""
-        return super().latency + self.is_vector_block
+        """Cycles from the operation that ends a sum to its beat.
+
+        One more for vectors in blocks, and those that plane scales take.
+        """
+        scaled = self.scaled_planes
+        return super().latency + self.is_vector_block + (scaled.cycles if scaled else 0)
+
+    @cached_property
+    def _plane_scales(self) -> IntArray | None:
+        arithmetic = self.arithmetic
+        if not isinstance(arithmetic, Coded):
+            return None
+        return arithmetic.scales(self.weights, self.weight_code)
+
+    @cached_property
+    def _plane_dtype(self) -> DataType | None:
+        arithmetic = self.arithmetic
+        if not isinstance(arithmetic, Coded):
+            return None
+        low, high = arithmetic.accumulator_range(self.input_dtype, arithmetic.signs(self.weights))
+        return smallest_for(min(low, -1), high)
+
+    @property
+    def summed_dtype(self) -> DataType:
+        """Datatype of what is accumulated: accumulators, or the sums of their planes, signed."""
+        return self._plane_dtype or self.accumulator_dtype
+
+    @property
+    def scaled_planes(self) -> ScaledPlanes | None:
+        """What weighs the sums of planes, or None where accumulators are summed at once."""
+        if self._plane_scales is None:
+            return None
+        return ScaledPlanes(
+            scales=self._plane_scales,
+            scale_bits=self.weight_code.high,
+            pe=self.pe,
+            interval=self.synapse_folds,
+            is_constant=self.is_unrolled,
+            sum_bits=self.summed_dtype.bits,
+        )
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed; see ``Layer.with_``."""
+        self._plane_scales, self._plane_dtype  # noqa: B018 (computed here, they serve all copies)
+        return super().with_(**changes)
 
     def schedule(self) -> Schedule:
         """An operation for each neuron and synapse fold of a group, each fold yields a beat.
@@ -266,6 +311,9 @@ class MatVec(Layer):
 
     def locate(self, parameter: str, word: int, bit: int) -> str:
         """Return the neuron and synapse of a bit of WEIGHTS_FILE, or the level of LEVELS_FILE."""
+        if parameter == "SCALES_FILE":
+            assert self.scaled_planes is not None
+            return self.scaled_planes.locate(word, bit)
         if parameter == "LEVELS_FILE":
             border, fold = divmod(word, self.neuron_folds)
             found = self.locate_level(fold, bit)
@@ -282,12 +330,17 @@ class MatVec(Layer):
         """Control, vector, products, accumulators, thresholds, output buffer."""
         total = self._control_cost() + self._vector_cost()
         total += self.products_cost(self.neuron_folds * self.synapse_folds, self.simd)
-        bits = self.accumulator_dtype.bits
+        bits = self.summed_dtype.bits
         if self.synapse_folds > 1:
             accumulator = cost.adder(bits) + cost.register(2 * bits)
         else:
             accumulator = cost.register(self.sum_dtype(self.simd).bits)
-        return total + accumulator.times(self.pe) + self.end_cost(self._capacity)
+        scaled = self.scaled_planes
+        if scaled is None:
+            total += accumulator.times(self.pe)
+        else:
+            total += accumulator.times(self.pe * scaled.planes) + scaled.cost()
+        return total + self.end_cost(self._capacity)
 
     def _control_cost(self) -> Cost:
         """Counters of folds and words, valid and last bits, addresses of levels."""
@@ -303,7 +356,8 @@ class MatVec(Layer):
             total += cost.counter(self.neuron_folds * self.synapse_folds)
         if self.thresholds is not None:
             address = (self.neuron_folds * self.borders - 1).bit_length()
-            total += cost.register((cycles - 1) * address)
+            scaled = self.scaled_planes
+            total += cost.register((cycles - 1 + (scaled.cycles if scaled else 0)) * address)
             if self.border is not None:
                 for positions in self.border.map.shape:
                     total += cost.memory(positions, address) + cost.counter(positions)
@@ -324,7 +378,8 @@ class MatVec(Layer):
 
     def module(self) -> Module:
         """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
-        blocks = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
+        shape = (self.neuron_folds, self.pe, self.synapse_folds, self.simd)
+        blocks = self.weight_codes.reshape(shape)
         words = blocks.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)
         memories = self.level_memory()
         parameters: dict[str, int | str] = {
@@ -336,11 +391,17 @@ class MatVec(Layer):
             "VECTOR_BLOCK": int(self.is_vector_block),
             **self.parameters(len(words), self.simd),
         }
+        if self.scaled_planes is not None:
+            parameters |= self.scaled_planes.parameters()
+            memories |= self.scaled_planes.memory()
+        if isinstance(self.arithmetic, Coded):
+            form = self.arithmetic.form(self.input_dtype, self.weight_code, self.simd, self.pe)
+            parameters["W_FORM"] = form
         if self.graph is not None:
             parameters |= {"UNROLLED": 1, **self.graph.parameters()}
         elif self.is_unrolled:
             bits = self.weight_code.bits
-            constants = pack_words(self.weight_codes(words).astype(np.int64), unsigned(bits))
+            constants = pack_words(words.astype(np.int64), unsigned(bits))
             parameters |= {
                 "UNROLLED": 1,
                 "WEIGHTS": int.from_bytes(constants.tobytes(), "little"),
@@ -354,7 +415,7 @@ class MatVec(Layer):
                 self.border.rows, self.border.column_classes * self.neuron_folds
             )
             memories["COLUMNS_FILE"] = self._level_offsets(self.border.columns, self.neuron_folds)
-        sources = ("border", "ram", "replay", *SOURCES)
+        sources = ("border", "ram", "replay", "scaled_planes", *SOURCES)
         return Module(name="matvec", parameters=parameters, memories=memories, sources=sources)
 
     def _level_offsets(self, classes: tuple[int, ...], words: int) -> MemoryImage:

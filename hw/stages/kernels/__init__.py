@@ -6,15 +6,16 @@ from types import MappingProxyType
 
 from .adder import Adder
 from .adder_graph import AdderGraph
+from .coded import Coded
 from .kernel import Computes, Kernel, WeightCode
 from .planes import Planes
 from .shift import Shift
 from .signed import Signed
 from .xnor import Xnor
 
-__all__ = ["DOT_SOURCES", "KERNELS", "AdderGraph", "Computes", "Kernel", "WeightCode"]
+__all__ = ["DOT_SOURCES", "KERNELS", "AdderGraph", "Coded", "Computes", "Kernel", "WeightCode"]
 
-_KERNELS: tuple[Kernel, ...] = (Adder(), Planes(), Shift(), Signed(), Xnor())
+_KERNELS: tuple[Kernel, ...] = (Adder(), Coded(), Planes(), Shift(), Signed(), Xnor())
 
 KERNELS = MappingProxyType({kernel.name: kernel for kernel in _KERNELS})
 

@@ -33,8 +33,9 @@ class WeightCode:
     Attributes:
         bits: ``W_BITS``, of one weight.
         form: ``W_FORM``, which of the encodings of the kernel.
-        low: ``W_LOW``, the least exponent of 2 among weights that are powers of two, else 0.
-        high: ``W_HIGH``, the greatest one, else 0.
+        low: ``W_LOW``, the least exponent of 2 among weights that are powers of two; 1 where plane
+            scales are twice what they weigh; else 0.
+        high: ``W_HIGH``, the greatest exponent, or the bits of a plane scale; else 0.
     """
 
     bits: int
@@ -52,12 +53,14 @@ class Kernel(ABC):
         computes: What its accumulators are.
         plain_families: Families of FPGAs whose twins take codes from a memory as they are, and not
             as ``to_memory`` has them.
+        has_plane_scales: Whether the planes of a neuron are accumulated apart and weighed then.
     """
 
     name: ClassVar[str]
     sources: ClassVar[tuple[str, ...]]
     computes: ClassVar[Computes] = Computes.DOT
     plain_families: ClassVar[tuple[str, ...]] = ()
+    has_plane_scales: ClassVar[bool] = False
 
     @abstractmethod
     def code(self, weights: IntArray) -> WeightCode:
@@ -106,7 +109,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
-        """Return the bit patterns of weights as they are stored, same shape."""
+        """Return the bit patterns of whole rows of weights as they are stored, same shape."""
 
     def to_memory(self, codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return bit patterns as a memory holds them.
