@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ...hw.dtypes import BIPOLAR, DataType, IntArray, unsigned
+from ...hw.dtypes import BIPOLAR, DataType, IntArray, signed, unsigned
 from ...hw.emit import RTL_FOLDER
 from ...hw.stages import MatVec
 from ..conformance import bench
@@ -34,6 +34,11 @@ def cases() -> tuple[tuple[str, DataType, IntArray, tuple[str, ...]], ...]:
     four, eight = rng.integers(-7, 8, SHAPE), rng.integers(-127, 128, SHAPE)
     few, many = rng.integers(0, 3, SHAPE), rng.integers(0, 15, SHAPE)
     dot = ("signed", "planes")
+    coded = [
+        np.einsum("rp,rpc->rc", rng.integers(1, 16, (SHAPE[0], planes)), signs)
+        for planes in (2, 3)
+        for signs in [rng.choice([-1, 1], (SHAPE[0], planes, SHAPE[1]))]
+    ]
     return (
         ("-1, 1", unsigned(2), signs, dot),
         ("-1, 0, 1", unsigned(8), ternary, ("signed",)),
@@ -42,6 +47,8 @@ def cases() -> tuple[tuple[str, DataType, IntArray, tuple[str, ...]], ...]:
         ("8 bits", unsigned(8), eight, ("signed", "adder")),
         ("0, +-1, +-2, +-4", unsigned(8), ternary << few, ("signed", "shift")),
         ("+-1 to +-2^14", unsigned(8), signs << many, ("signed", "shift")),
+        ("two planes", signed(3), coded[0], (*dot, "coded")),
+        ("three planes", signed(3), coded[1], (*dot, "coded")),
     )
 
 

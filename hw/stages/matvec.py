@@ -310,7 +310,7 @@ class MatVec(Layer):
         return math.ceil((self.latency + 1) / self.synapse_folds)
 
     def locate(self, parameter: str, word: int, bit: int) -> str:
-        """Return the neuron and synapse of a bit of WEIGHTS_FILE, or the level of LEVELS_FILE."""
+        """Return the neuron and synapse of a bit of WEIGHTS_FILE, or what another memory holds."""
         if parameter == "SCALES_FILE":
             assert self.scaled_planes is not None
             return self.scaled_planes.locate(word, bit)

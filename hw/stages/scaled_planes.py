@@ -45,20 +45,19 @@ class ScaledPlanes:
         return int(self.scales.shape[1])
 
     @cached_property
-    def _digits(self) -> tuple[IntArray, IntArray]:
-        """Added and subtracted digits, ``(neurons, planes, digits)``, the lowest first."""
-        added, subtracted = self.scales, np.zeros_like(self.scales)
-        if self.is_constant:
-            # Non-adjacent form (Reitwiesner, "Binary arithmetic", 1960).
-            tripled = 3 * self.scales
-            added, subtracted = (tripled & ~self.scales) >> 1, (self.scales & ~tripled) >> 1
-        positions = np.arange(max(int(added.max()).bit_length(), self.scale_bits))
-        return added[..., None] >> positions & 1, subtracted[..., None] >> positions & 1
+    def _numbers(self) -> tuple[IntArray, IntArray]:
+        """Numbers whose bits are the digits that are added and subtracted."""
+        if not self.is_constant:
+            return self.scales, np.zeros_like(self.scales)
+        # Non-adjacent form (Reitwiesner, "Binary arithmetic", 1960).
+        tripled = 3 * self.scales
+        return (tripled & ~self.scales) >> 1, (self.scales & ~tripled) >> 1
 
-    @property
+    @cached_property
     def _count(self) -> int:
         """Digits of a scale."""
-        return int(self._digits[0].shape[2])
+        most = int(self._numbers[0].max()) if self.is_constant else 0
+        return max(most.bit_length(), self.scale_bits)
 
     @property
     def stages(self) -> int:
@@ -85,12 +84,11 @@ class ScaledPlanes:
         """Bits of such a word: a digit of each plane in each stage."""
         return self.stages * self.pe * self.planes
 
-    def _words(self, digits: IntArray) -> IntArray:
+    def _words(self, numbers: IntArray) -> IntArray:
         """Return digits in the order of the memory, ``(words, word_bits)``."""
-        padded = np.zeros((*digits.shape[:2], self.cycles), np.int64)
-        padded[..., : digits.shape[2]] = digits
+        digits = numbers[..., None] >> np.arange(self.cycles) & 1
         shape = (-1, self.pe, self.planes, self.stages, self.steps)
-        return padded.reshape(shape).transpose(0, 4, 3, 1, 2).reshape(self.words, self.word_bits)
+        return digits.reshape(shape).transpose(0, 4, 3, 1, 2).reshape(self.words, self.word_bits)
 
     def parameters(self) -> dict[str, int | str]:
         """Return the parameters of ``matvec.sv``."""
@@ -100,8 +98,8 @@ class ScaledPlanes:
             "SCALE_STEPS": self.steps,
         }
         if self.is_constant:
-            for name, digits in zip(("ADDED", "SUBTRACTED"), self._digits, strict=True):
-                parameters[f"SCALES_{name}"] = vector(self._words(digits)[0].tolist(), 1)
+            for name, numbers in zip(("ADDED", "SUBTRACTED"), self._numbers, strict=True):
+                parameters[f"SCALES_{name}"] = vector(self._words(numbers)[0].tolist(), 1)
             return parameters
         return parameters | {
             "SCALES_BLOCK": int(cost.is_block_rom(self.words, self.word_bits)),
@@ -113,7 +111,7 @@ class ScaledPlanes:
         if self.is_constant:
             return {}
         image = MemoryImage(
-            words=pack_words(self._words(self._digits[0]), unsigned(1)),
+            words=pack_words(self._words(self.scales), unsigned(1)),
             width_bits=self.word_bits,
             slice_bits=cost.rom_slice(self.words, self.word_bits),
         )
@@ -134,7 +132,7 @@ class ScaledPlanes:
         total = cost.register(self.cycles)
         kept = self.pe * self.planes * self.sum_bits
         if self.is_constant:
-            used = sum(int(digits.sum()) for digits in self._digits)
+            used = sum(int(np.bitwise_count(one).sum()) for one in self._numbers)
             total += adder.times(used) + cost.register((self.stages - 1) * kept)
         else:
             masked = Cost(lut=self.sum_bits) + adder

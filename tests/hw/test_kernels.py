@@ -13,7 +13,7 @@ from popshift.hw.reference import compile_reference
 from popshift.hw.stages import MatVec
 from popshift.hw.stages.kernels import KERNELS, WeightCode
 
-DOT_KERNELS = ("planes", "shift", "signed")
+DOT_KERNELS = ("coded", "planes", "shift", "signed")
 
 
 def products(kernel: str, x: IntArray, weights: IntArray) -> IntArray:
@@ -40,6 +40,8 @@ def test_accumulators_follow_the_definition_and_reach_both_ends(name: str, seed:
     if name != "xnor":
         assert np.diagonal(kernel.accumulate(least, weights)).min() == low
     sums = kernel.sum_dtype(dtype, kernel.code(weights), shape[1])
+    if kernel.has_plane_scales:
+        low, high = kernel.accumulator_range(dtype, KERNELS["coded"].signs(weights))
     assert sums.min <= low <= high <= sums.max
 
 
@@ -51,7 +53,10 @@ def test_every_weight_has_a_code_of_its_own(name: str, seed: int) -> None:
     code = KERNELS[name].code(weights)
     codes = KERNELS[name].to_codes(weights, code)
     assert int(codes.max()) < 1 << code.bits
-    assert len(np.unique(codes)) == len(np.unique(weights))
+    for row, found in zip(weights, codes, strict=True):
+        assert len(np.unique(found)) == len(np.unique(row))
+    if not KERNELS[name].has_plane_scales:
+        assert len(np.unique(codes)) == len(np.unique(weights))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +75,10 @@ def test_every_weight_has_a_code_of_its_own(name: str, seed: int) -> None:
         ("shift", [8, -16], WeightCode(bits=2, low=3, high=4), [0, 3]),
         ("shift", [1, -1], WeightCode(bits=1), [0, 1]),
         ("shift", [0, 0], WeightCode(bits=2, form=1), [0, 0]),
+        ("coded", [-5, -3, 3, 5], WeightCode(bits=2, high=3), [0, 2, 1, 3]),
+        ("coded", [7, 0, -7], WeightCode(bits=2, low=1, high=3), [3, 1, 0]),
+        ("coded", [2, 1, -1, -2], WeightCode(bits=2, low=1, high=2), [3, 1, 2, 0]),
+        ("coded", [0, 0], WeightCode(bits=1, high=1), [0, 0]),
         ("adder", [0, 7], WeightCode(bits=3), [0, 7]),
         ("adder", [-8, 7], WeightCode(bits=4, form=1), [8, 7]),
     ],
@@ -88,6 +97,7 @@ def test_codes(name: str, weights: list[int], code: WeightCode, codes: list[int]
         ("planes", unsigned(9), 1, "kernel planes takes inputs of at most 8 bits, got UINT9"),
         ("adder", unsigned(8), -(1 << 15) - 1, "at most 16 bits, got -32769"),
         ("xnor", unsigned(1), 1, "kernel xnor takes BIPOLAR inputs, got UINT1"),
+        ("coded", unsigned(8), 1 << 16, "at most 16 bits, got 65536"),
     ],
 )
 def test_what_a_kernel_does_not_take(name: str, dtype: DataType, weight: int, message: str) -> None:
@@ -145,6 +155,10 @@ def test_powers_of_two_are_shifted_bits_counted_and_the_rest_added() -> None:
     assert choose_kernel(unsigned(8), powers, simd=16, pe=4) == "shift"
     assert choose_kernel(unsigned(2), 2 * signs + signs[::-1], simd=16, pe=4) == "planes"
     assert choose_kernel(unsigned(8), integers, simd=16, pe=4) == "signed"
+    scales = rng.integers(1, 16, (16, 3))
+    coded = np.einsum("rp,rpc->rc", scales, rng.choice([-1, 1], (16, 3, 64)))
+    for dtype in (BIPOLAR, unsigned(2), signed(3), unsigned(8)):
+        assert choose_kernel(dtype, coded, simd=8, pe=4) == "coded"
 
 
 def test_folding_names_the_cheapest_kernel_and_computes_the_same() -> None:
@@ -174,7 +188,10 @@ def test_a_kernel_that_is_given_is_taken() -> None:
 @pytest.mark.parametrize(
     ("kernel", "message"),
     [
-        ("shift", r"fc0: kernel shift takes .* got 3; .*exact here are \['planes', 'signed'\]"),
+        (
+            "shift",
+            r"fc0: kernel shift takes .* got 3; .*exact here are \['coded', 'planes', 'signed'\]",
+        ),
         ("adder", "fc0: kernel adder computes minus the sum of distances .* the dot product"),
         ("xnor", "fc0: kernel xnor computes the popcount of equal bits"),
         ("times", "fc0: kernel 'times' is none of"),

@@ -34,6 +34,12 @@ def layer(name: str, weights: IntArray, **fields: object) -> MatVec:
     return MatVec(name=name, **ends, weights=weights, **fields)
 
 
+def coded(planes: int, rng: np.random.Generator) -> IntArray:
+    """Return rows of planes whose scales have four bits."""
+    signs = rng.choice([-1, 1], (8, planes, 32))
+    return np.asarray(np.einsum("rp,rpc->rc", rng.integers(1, 16, (8, planes)), signs), np.int64)
+
+
 def representative() -> tuple[Stage, ...]:
     beats = StreamType(dtype=unsigned(4), shape=(64,), lanes=1)
     levels: IntArray = np.arange(16)[:, None] * 5
@@ -150,6 +156,9 @@ def test_kernels_take_no_dsp_block_and_about_the_estimated_luts(tmp_path: Path) 
         layer("planes3", rng.integers(-3, 4, (8, 32)), kernel="planes", **narrow),
         layer("adder", rng.integers(-100, 100, (8, 32)), kernel="adder", **wide),
         *unrolled(rng),
+        layer("coded2", coded(2, rng), kernel="coded", **wide),
+        layer("coded3", coded(3, rng), kernel="coded", **narrow),
+        layer("coded3_four", coded(3, rng), kernel="coded", **wide | {"simd": 16}),
     )
     found = measure_stages(bench(stages), tmp_path)
     assert {name: cells.dsp for name, cells in found.items()} == {s.name: 0 for s in stages}

@@ -13,7 +13,7 @@ import pytest
 
 from popshift.flows import build
 from popshift.flows.bench.methods import METHODS, Measured, Method, config_of, measure
-from popshift.flows.config import validate
+from popshift.flows.config import HardwareSection, validate
 from popshift.hw import storage
 from popshift.hw.stages import Layer
 from popshift.models import data, export, zoo
@@ -69,6 +69,25 @@ def test_every_method_agrees_at_all_levels(method: Method, tmp_path: Path) -> No
 def test_windows_and_pools_of_a_method_agree_at_all_levels(method: Method, tmp_path: Path) -> None:
     found = proven(method, tmp_path, **CNN)
     assert found.mismatches == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planes", [2, 3])
+def test_planes_stored_as_signs_agree_at_all_levels(planes: int, tmp_path: Path) -> None:
+    """Hidden layers with the kernel ``coded``, with several cycles a neuron fold and with one."""
+    method = Method(f"planes{planes}", "planes2")
+    config = config_of(method, tmp_path / "build", epochs=2, images=6, **MLP)
+    folding = {
+        "fc0": {"kernel": "coded", "simd": 8, "pe": 2},
+        "fc1": {"kernel": "coded", "simd": 10, "pe": 3},
+        "fc2": {"kernel": "coded", "simd": 4, "pe": 1},
+    }
+    hardware = HardwareSection(clock_mhz=25.0, folding=folding)
+    found = measure(config.model_copy(update={"hardware": hardware}), method)
+    check(tmp_path / "build")
+    assert found.mismatches == 0
+    assert found.kernels == ("coded", "coded", "coded")
+    assert found.weight_bits == planes * (64 * 10 + 10 * 12 + 12 * 10)
 
 
 @pytest.mark.slow

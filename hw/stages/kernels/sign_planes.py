@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise, permutations, product
 
 import numpy as np
@@ -47,6 +47,7 @@ def plane_scales(weights: IntArray) -> IntArray:
     return np.array([[*scales, *(planes - len(scales)) * (0,)] for scales in rows], np.int64)
 
 
+@lru_cache(maxsize=4096)
 def scales_of(magnitudes: tuple[int, ...]) -> tuple[int, ...] | None:
     """Return the doubled plane scales of a row, the greatest first, or None.
 

@@ -115,6 +115,19 @@ def directed(kind: str) -> tuple[Stage, ...]:
         weights = BIPOLAR.random((4, 42), np.random.default_rng(0))
         beats = {"input_dtype": unsigned(2), "kernel": kind, "simd": 42, "pe": 2}
         return (MatVec(name="high", **ends, weights=weights, **beats),)
+    if kind == "coded":
+        rng = np.random.default_rng(0)
+        few = np.einsum("rp,rpc->rc", rng.integers(1, 61, (4, 3)), rng.choice([-1, 1], (4, 3, 12)))
+        many = np.einsum(
+            "rp,rpc->rc", rng.integers(1, 256, (64, 2)), rng.choice([-1, 1], (64, 2, 24))
+        )
+        beats = {"input_dtype": unsigned(3), "kernel": kind}
+        return (
+            # All weights in use in every cycle; two stages of digits; digits in block RAM.
+            MatVec(name="all", inputs=("p",), outputs=("q",), weights=few, simd=12, pe=4, **beats),
+            MatVec(name="two", inputs=("r",), outputs=("s",), weights=few, simd=3, pe=2, **beats),
+            MatVec(name="block", inputs=("t",), outputs=("u",), weights=many, simd=2, **beats),
+        )
     if kind == "pool":
         cases = (
             (BIPOLAR, (2, 2), (1, 1), (1, 0, 0, 1), "sum"),

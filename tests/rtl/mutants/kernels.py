@@ -75,6 +75,38 @@ MUTANTS = (
     fault("planes", "dot_planes", "inverted_planes_counted", "- (TOO_MUCH << 1)", "- TOO_MUCH"),
     fault("planes", "dot_planes", "popcount_of_bits_ignored", " - WIDE_W'(positive);", ";"),
     fault(
+        "coded",
+        "dot_coded",
+        "signs_of_another_plane",
+        "= w[(n*SIMD+i)*W_BITS+p]",
+        "= w[(n*SIMD+i)*W_BITS]",
+    ),
+    fault(
+        "coded",
+        "scaled_planes",
+        "digits_of_all_stages_at_once",
+        ".CYCLES(BELOW)) late",
+        ".CYCLES(0)) late",
+    ),
+    fault(
+        "coded",
+        "scaled_planes",
+        "total_kept_between_sums",
+        "== '0) total <= '0;",
+        "== '0) total <= total;",
+    ),
+    fault("coded", "scaled_planes", "halves_not_halved", "whole >>> HALVED", "whole"),
+    fault(
+        "coded", "scaled_planes", "subtracted_digit_added", "= sum[p] - plane;", "= sum[p] + plane;"
+    ),
+    fault(
+        "coded",
+        "scaled_planes",
+        "total_of_the_stage_before_lost",
+        "assign from = is_first ?",
+        "assign from = !is_first ?",
+    ),
+    fault(
         "adder", "dot_adder", "one_for_the_wrong_sign", ".ones(is_positive)", ".ones(~is_positive)"
     ),
     fault(
