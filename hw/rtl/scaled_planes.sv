@@ -63,14 +63,11 @@ module scaled_planes #(
 
   for (genvar s = 0; s < STAGES; s++) begin : gen_stage
     localparam int BELOW = s * STEPS;  // digits of the stages before
-    logic                 is_first, is_last;
+    logic                 is_last;
     logic [PE*PLANES-1:0] digit;
     logic [SUMS_W-1:0]    sums;
 
-    /* verilator lint_off UNUSEDSIGNAL */ // a stage of one step
-    assign is_first = pulse[BELOW];
-    /* verilator lint_on UNUSEDSIGNAL */
-    assign is_last  = pulse[BELOW+STEPS-1];
+    assign is_last = pulse[BELOW+STEPS-1];
 
     delay #(.WIDTH(PE * PLANES), .CYCLES(BELOW)) late (
       .clk, .x(digits[s*PE*PLANES+:PE*PLANES]), .y(digit)
@@ -104,7 +101,8 @@ module scaled_planes #(
       end else begin : gen_loaded
         logic signed [TOTAL_W-1:0] total;
         always_ff @(posedge clk) total <= TOTAL_W'(sum[PLANES] >>> 1);
-        assign from = is_first ? gen_stage[s-1].gen_neuron[n].result[TOTAL_W+BELOW-1:BELOW] : total;
+        assign from = pulse[BELOW] ? gen_stage[s-1].gen_neuron[n].result[TOTAL_W+BELOW-1:BELOW] :
+                                     total;
       end
 
       assign sum[0] = SUM_W'(from);

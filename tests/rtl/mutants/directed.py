@@ -121,8 +121,10 @@ def directed(kind: str) -> tuple[Stage, ...]:
         many = np.einsum(
             "rp,rpc->rc", rng.integers(1, 256, (64, 2)), rng.choice([-1, 1], (64, 2, 24))
         )
+        halves = rng.choice([-4, -1, 1, 4], (2, 6))  # planes of 5/2 and 3/2
         beats = {"input_dtype": unsigned(3), "kernel": kind}
         return (
+            MatVec(name="half", inputs=("v",), outputs=("w",), weights=halves, simd=2, **beats),
             # All weights in use in every cycle; two stages of digits; digits in block RAM.
             MatVec(name="all", inputs=("p",), outputs=("q",), weights=few, simd=12, pe=4, **beats),
             MatVec(name="two", inputs=("r",), outputs=("s",), weights=few, simd=3, pe=2, **beats),

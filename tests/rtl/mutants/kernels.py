@@ -103,8 +103,8 @@ MUTANTS = (
         "coded",
         "scaled_planes",
         "total_of_the_stage_before_lost",
-        "assign from = is_first ?",
-        "assign from = !is_first ?",
+        "assign from = pulse[BELOW] ?",
+        "assign from = !pulse[BELOW] ?",
     ),
     fault(
         "adder", "dot_adder", "one_for_the_wrong_sign", ".ones(is_positive)", ".ones(~is_positive)"
