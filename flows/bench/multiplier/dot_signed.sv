@@ -60,13 +60,9 @@ module dot_signed #(
       assign products[i*PRODUCT_W+:PRODUCT_W] = product;
     end
 
-    if (CYCLES == 1) begin : gen_at_once
-      assign delayed = products;
-    end else begin : gen_delayed
-      logic [CYCLES-2:0][SIMD*PRODUCT_W-1:0] stages;
-      always_ff @(posedge clk) stages <= ((CYCLES-1)*SIMD*PRODUCT_W)'({stages, products});
-      assign delayed = stages[CYCLES-2];
-    end
+    delay #(.WIDTH(SIMD * PRODUCT_W), .CYCLES(CYCLES - 1)) late (
+      .clk, .x(products), .y(delayed)
+    );
 
     always_comb begin
       sum = '0;
