@@ -11,6 +11,8 @@ from .event_graph import Edge, EdgeKind, EventGraph
 from .order import Array, GraphArrays, count_events
 from .program import Program, run_limits
 
+_CONNECTIONS = ("fifo", "width")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cure:
@@ -129,10 +131,22 @@ def explain(dataflow: Dataflow, program: Program) -> str:
 def _advice(dataflow: Dataflow, deadlock: Deadlock) -> str:
     if not deadlock.cures:
         return "no FIFO alone ends this; let the FIFOs be sized, or mend the stages"
-    best = deadlock.cures[0]
-    stage = dataflow.producer(best.stream)
-    depth = getattr(stage, "depth", None)
-    if stage is not None and stage.kind == "fifo" and depth is not None:
-        needed = depth + best.places
-        return f"FIFO {stage.name} is too small: a depth of {needed} ends this, it has {depth}"
-    return f"a FIFO of depth {best.places} on {best.stream} ends this"
+    # Places before a FIFO are as good as its own, and it is the one that can be given more.
+    fewest = [cure for cure in deadlock.cures if cure.places == deadlock.cures[0].places]
+    for cure in fewest:
+        stage = dataflow.producer(cure.stream)
+        depth = getattr(stage, "depth", None)
+        if stage is not None and stage.kind == "fifo" and depth is not None:
+            needed = depth + cure.places
+            return f"FIFO {stage.name} is too small: a depth of {needed} ends this, it has {depth}"
+    stream = _logical(dataflow, fewest[0].stream)
+    return f"a FIFO of depth {fewest[0].places} on {stream} ends this"
+
+
+def _logical(dataflow: Dataflow, stream: str) -> str:
+    """Return the stream that connections carry to ``stream``: FIFOs are given by its name."""
+    stage = dataflow.producer(stream)
+    while stage is not None and stage.kind in _CONNECTIONS:
+        (stream,) = stage.inputs
+        stage = dataflow.producer(stream)
+    return stream

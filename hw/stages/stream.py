@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -42,7 +43,7 @@ class Fifo(Stage):
         if self.depth < 1:
             raise GraphError(f"{self.name}: depth={self.depth} must be >= 1")
 
-    @property
+    @cached_property
     def is_block_ram(self) -> bool:
         """Whether its beats are in block RAM."""
         if self.depth <= cost.LUT_RAM_DEPTH:

@@ -261,6 +261,8 @@ class _Sized:
         self.search = search
         self.measure = measure
         self.levels = levels
+        # By bits of a beat and depth: many streams carry the same beats.
+        self._known: dict[tuple[int, int], Level] = {}
         self.least = [self._least_depth(slot) for slot in range(len(levels))]
 
     def _fifos(self, slot: int, chosen: Level) -> Fifos:
@@ -268,7 +270,11 @@ class _Sized:
         return Fifos(tuple(one.depth for one in levels), tuple(one.latency for one in levels))
 
     def _of_depth(self, slot: int, depth: int) -> Level:
-        return level(self.model.places[slot].type, depth, self.measure)
+        kind = self.model.places[slot].type
+        key = kind.width_bits, depth
+        if key not in self._known:
+            self._known[key] = level(kind, depth, self.measure)
+        return self._known[key]
 
     def trim(self) -> None:
         """Take beats from each FIFO that it can do without where that makes it cheaper."""
