@@ -16,14 +16,15 @@ from popshift.flows.conformance import side_by_side
 from popshift.flows.verilate import RtlTrace, compile_model
 from popshift.hw.emit import emit
 from popshift.hw.graph import Dataflow
-from popshift.hw.passes import FifoSizing, connect, fold, size_fifos
+from popshift.hw.passes import FifoSizing, apply_folding, connect, fold, size_fifos
 from popshift.hw.passes.connect import without_fifos
 from popshift.hw.passes.fold import cycles_per_image
 from popshift.hw.sim import StalledError, simulate
 from popshift.hw.stages import Window
 
 from .test_bypass import random_folding, random_net, residual
-from .test_fold_conv import network
+from .test_fold_conv import CNV_FOLDING, CONVOLUTIONS, network
+from .test_passes_fifos import FAST_FOLDING
 
 
 def in_verilator(nets: Mapping[str, Dataflow], images: int, folder: Path) -> RtlTrace:
@@ -95,6 +96,42 @@ def test_sized_fifos_keep_the_rate_of_the_slowest_stage_and_a_beat_less_loses_it
         else:
             assert interval > slowest
             assert math.ceil(interval) == reported[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("folding", "interval"),
+    [
+        (FAST_FOLDING, 8_192),
+        pytest.param(CNV_FOLDING, 32_768, marks=pytest.mark.long),
+    ],
+)
+def test_cnv_keeps_its_rate_in_rtl_and_loses_it_without_a_beat_of_its_fifo(
+    folding: dict[str, dict[str, int]], interval: int, tmp_path: Path
+) -> None:
+    """As it is, it needs no FIFOs; with the fewest words in its line buffers it needs one."""
+    images = 4
+    net = apply_folding(network(CONVOLUTIONS, [512, 512, 10], side=32), folding)
+    assert max(cycles_per_image(stage) for stage in net.stages) == interval
+    plain = size_fifos(net, effort="minimal", measure="bits")
+    assert not any(plain.depths.values())
+    tight = with_tight_line_buffers(net)
+    sizing = size_fifos(tight, effort="minimal", measure="bits")
+    assert sizing.is_minimal
+    ((_, less),) = one_less(tight, sizing).items()
+    nets = {
+        "plain": connect(net, fifo_depth=plain.depths),
+        "sized": connect(tight, fifo_depth=sizing.depths),
+        "less": less,
+    }
+    rtl = in_verilator(nets, images, tmp_path)
+    found = {name: np.diff(rtl.cycles[f"{name}_{one.outputs[0]}"]) for name, one in nets.items()}
+    assert set(found["plain"].tolist()) == {interval}
+    assert set(found["sized"].tolist()) == {interval}
+    (fifo,) = (fifo for fifo in sizing.fifos if fifo.depth)
+    assert fifo.interval_with_one_less is not None
+    assert fifo.interval_with_one_less > interval
+    assert set(found["less"].tolist()) == {fifo.interval_with_one_less}
 
 
 @pytest.mark.slow

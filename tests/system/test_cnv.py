@@ -1,7 +1,8 @@
 """FINN's CNV in its three precisions: torch == QONNX == reference == RTL, clock simulator == RTL.
 
 Every integer of every stream and the cycle of every beat, images back to back and under random gaps
-and stalls, with random and with trained weights, at two foldings.
+and stalls, with random and with trained weights, at two foldings. Back to back, an image takes as
+many cycles as its slowest layer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from popshift.flows.verify import compare_golden
 from popshift.flows.verilate import compile_model
 from popshift.hw.emit import emit
 from popshift.hw.frontend import load_with_report
-from popshift.hw.passes import connect, fold
+from popshift.hw.passes import connect, fold, size_fifos
+from popshift.hw.passes.fold import cycles_per_image
 from popshift.hw.sim import simulate
 from popshift.models import data, export, train, zoo
 
@@ -86,7 +88,11 @@ def test_cnv_agrees_at_all_levels(weights, precision: str, fps: int, tmp_path: P
     result = export(net, tmp_path / "cnv.onnx", inputs=images)
     dataflow, report = load_with_report(result.model)
     assert not [layer for layer in report.layers if layer.channels_differing]
-    dataflow = connect(fold(dataflow, fps=fps, clock_mhz=CLOCK_MHZ), fifo_depth=64)
+    dataflow = fold(dataflow, fps=fps, clock_mhz=CLOCK_MHZ)
+    slowest = max(cycles_per_image(stage) for stage in dataflow.stages)
+    # With one bit those that the rate needs, which are none; with more bits some everywhere.
+    fifos = size_fifos(dataflow).depths if precision == "w1a1" else 64
+    dataflow = connect(dataflow, fifo_depth=fifos)
     golden = load_golden(result.golden)
     entering = stream_images(dataflow, golden.images)
     streams = dataflow.execute(entering)
@@ -101,3 +107,6 @@ def test_cnv_agrees_at_all_levels(weights, precision: str, fps: int, tmp_path: P
         rtl = model.run(entering, gaps=gaps, ready=ready, max_cycles=2 * clock.total_cycles)
         assert compare_values(dataflow, streams, rtl.values).first == ()
         assert compare_cycles(dataflow, clock.cycles, rtl.cycles).first == ()
+        if not gaps:
+            ends = rtl.cycles[dataflow.outputs[0]].reshape(IMAGES, -1)[:, -1]
+            assert np.diff(ends).tolist() == [slowest] * (IMAGES - 1)
