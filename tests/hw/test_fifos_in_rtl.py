@@ -109,8 +109,11 @@ def test_sized_fifos_keep_the_rate_of_the_slowest_stage_and_a_beat_less_loses_it
 def test_cnv_keeps_its_rate_in_rtl_and_loses_it_without_a_beat_of_its_fifo(
     folding: dict[str, dict[str, int]], interval: int, tmp_path: Path
 ) -> None:
-    """As it is, it needs no FIFOs; with the fewest words in its line buffers it needs one."""
-    images = 4
+    """As it is, it needs no FIFOs; with the fewest words in its line buffers it needs one.
+
+    That it keeps its rate without FIFOs in Verilator is among the tests of the whole system.
+    """
+    images = 3
     net = apply_folding(network(CONVOLUTIONS, [512, 512, 10], side=32), folding)
     assert max(cycles_per_image(stage) for stage in net.stages) == interval
     plain = size_fifos(net, effort="minimal", measure="bits")
@@ -119,14 +122,9 @@ def test_cnv_keeps_its_rate_in_rtl_and_loses_it_without_a_beat_of_its_fifo(
     sizing = size_fifos(tight, effort="minimal", measure="bits")
     assert sizing.is_minimal
     ((_, less),) = one_less(tight, sizing).items()
-    nets = {
-        "plain": connect(net, fifo_depth=plain.depths),
-        "sized": connect(tight, fifo_depth=sizing.depths),
-        "less": less,
-    }
+    nets = {"sized": connect(tight, fifo_depth=sizing.depths), "less": less}
     rtl = in_verilator(nets, images, tmp_path)
     found = {name: np.diff(rtl.cycles[f"{name}_{one.outputs[0]}"]) for name, one in nets.items()}
-    assert set(found["plain"].tolist()) == {interval}
     assert set(found["sized"].tolist()) == {interval}
     (fifo,) = (fifo for fifo in sizing.fifos if fifo.depth)
     assert fifo.interval_with_one_less is not None
