@@ -15,14 +15,16 @@ from ..timing import timing_figures
 
 _COLOURS = {"busy": "#2b7a4b", "starved": "#d9d9d9", "blocked": "#c0392b"}
 _MEANINGS = {"busy": "busy", "starved": "waits for input", "blocked": "waits for output"}
-_POINTS = 4000  # of a curve; more than a picture has columns
+_HELD = {"most": "#9ecae1", "least": "#2171b5"}
+_PARTS = 1500  # of a run; as many as a picture has columns
 
 
 def plot_timing(dataflow: Dataflow, simulation: Simulation, path: Path) -> None:
     """Draw utilisation and occupancy into ``path``: PNG, SVG or PDF by its name.
 
-    Above, per stage, the shares of the cycles of an image. Below, per FIFO, the beats that it holds
-    over the whole run, as a share of its depth; streams without a FIFO are left out.
+    Above, per stage, the shares of the cycles of an image. Below, a row for each FIFO that is as
+    high as it is deep: the most and the least beats that it holds in each part of the whole run.
+    Streams without a FIFO are left out.
 
     Raises:
         ValueError: The file name says no such format.
@@ -33,7 +35,7 @@ def plot_timing(dataflow: Dataflow, simulation: Simulation, path: Path) -> None:
     figures = timing_figures(dataflow, simulation, None)
     stages = figures["stages"]
     fifos = [stage for stage in dataflow.stages if isinstance(stage, Fifo)]
-    heights = [0.24 * len(stages) + 1.2, *([2.8] if fifos else [])]
+    heights = [0.24 * len(stages) + 1.2, *([0.36 * len(fifos) + 1.2] if fifos else [])]
     figure = Figure(figsize=(10, sum(heights) + 0.6), layout="constrained")
     axes = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}, squeeze=False)
     bars = axes[0, 0]
@@ -45,7 +47,7 @@ def plot_timing(dataflow: Dataflow, simulation: Simulation, path: Path) -> None:
         bars.barh(range(len(stages)), share, left=left, color=colour, label=_MEANINGS[what])
         left += share
     bars.set_yticks(range(len(stages)), [stage["stage"] for stage in stages], fontsize=8)
-    bars.invert_yaxis()
+    bars.set_ylim(len(stages) - 0.4, -0.6)
     bars.set_xlim(0, 100)
     bars.set_xlabel("share of the cycles of an image, %")
     bars.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=8)
@@ -67,20 +69,41 @@ def plot_timing(dataflow: Dataflow, simulation: Simulation, path: Path) -> None:
 
 
 def _draw_occupancy(axes: Any, simulation: Simulation, fifos: list[Fifo]) -> None:
-    for fifo in fifos:
-        at, held = _envelope(*simulation.handshakes(fifo.outputs[0]).held)
-        label = f"{fifo.name} ({fifo.depth})"
-        axes.step(at, 100 * held / fifo.depth, where="post", label=label, linewidth=0.8)
-    axes.set_ylim(0, 105)
+    parts = min(simulation.total_cycles, _PARTS)
+    edges = np.unique(np.linspace(0, simulation.total_cycles, parts + 1).astype(np.int64))
+    for row, fifo in enumerate(fifos):
+        least, most = extremes(*simulation.handshakes(fifo.outputs[0]).held, edges)
+        for (what, colour), held in zip(_HELD.items(), (most, least), strict=True):
+            # Rows count downwards, and beats upwards.
+            top = row + 0.45 - 0.9 * np.append(held, held[-1:]) / fifo.depth
+            axes.fill_between(
+                edges, row + 0.45, top, step="post", color=colour, linewidth=0,
+                label=None if row else f"{what} beats held",
+            )  # fmt: skip
+    axes.set_yticks(
+        range(len(fifos)), [f"{fifo.name} ({fifo.depth})" for fifo in fifos], fontsize=8
+    )
+    axes.set_ylim(len(fifos) - 0.4, -0.6)
     axes.set_xlim(0, simulation.total_cycles)
     axes.set_xlabel("cycle")
-    axes.set_ylabel("FIFO filled, %")
-    axes.legend(loc="upper right", fontsize=7)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize=8)
 
 
-def _envelope(at: Cycles, held: Cycles) -> tuple[Cycles, Cycles]:
-    """Return the curve with as many points as a picture can show, each the most of its part."""
-    if len(at) <= _POINTS:
-        return at, held
-    begins = np.linspace(0, len(at), _POINTS, endpoint=False).astype(np.int64)
-    return at[begins], np.maximum.reduceat(held, begins)
+def extremes(at: Cycles, held: Cycles, edges: Cycles) -> tuple[Cycles, Cycles]:
+    """Return the least and the most that is held in each part of a run.
+
+    Args:
+        at: Cycles in which what is held changes, ascending.
+        held: To what.
+        edges: Where the parts begin, and the end of the last one.
+    """
+    begins = edges[:-1]
+    entering = np.append(0, held)[np.searchsorted(at, begins, "right")]
+    is_within = at < edges[-1]
+    cycles = np.concatenate([begins, at[is_within]])
+    values = np.concatenate([entering, held[is_within]])
+    order = np.argsort(cycles, kind="stable")
+    first = np.searchsorted(cycles[order], begins)
+    least: Cycles = np.minimum.reduceat(values[order], first)
+    most: Cycles = np.maximum.reduceat(values[order], first)
+    return least, most
