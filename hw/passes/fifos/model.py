@@ -66,6 +66,7 @@ class FifoModel:
         self._plans: list[Plan] = []
         self.checks = 0
         self._known: dict[Fifos, Verdict] = {}
+        self._kept = self._lost = np.zeros((0, 2 * len(self.places)), np.int64)
         self.interval = max(
             thread.operations * (thread.programs or 0) for thread in self._graph.threads
         )
@@ -89,13 +90,30 @@ class FifoModel:
         """Ask for another interval."""
         self.interval = interval
         self._known.clear()
+        self._kept = self._lost = self._kept[:0]
 
     def check(self, fifos: Fifos) -> Verdict:
-        """Return whether ``fifos`` keep the interval."""
+        """Return whether ``fifos`` keep the interval, and if not, why."""
         if fifos not in self._known:
             self.checks += 1
-            self._known[fifos] = self._check(fifos)
+            verdict = self._known[fifos] = self._check(fifos)
+            if verdict.is_kept:
+                self._kept = np.vstack([self._kept, fifos.merits])
+            else:
+                self._lost = np.vstack([self._lost, fifos.merits])
         return self._known[fifos]
+
+    def is_kept(self, fifos: Fifos) -> bool:
+        """Return whether ``fifos`` keep the interval, from what others do where that says it.
+
+        Nothing is later with FIFOs that are in no slot worse.
+        """
+        merits = fifos.merits
+        if (self._kept <= merits).all(axis=1).any():
+            return True
+        if (self._lost >= merits).all(axis=1).any():
+            return False
+        return self.check(fifos).is_kept
 
     def _check(self, fifos: Fifos) -> Verdict:
         plan = next((plan for plan in self._plans if plan.set_fifos(fifos)), None)

@@ -53,7 +53,7 @@ class Search:
         depths, latencies = [UNBOUNDED] * len(self.levels), [0] * len(self.levels)
         for slot, (depth, latency) in fifos.items():
             depths[slot], latencies[slot] = depth, latency
-        return self.model.check(Fifos(tuple(depths), tuple(latencies))).is_kept
+        return self.model.is_kept(Fifos(tuple(depths), tuple(latencies)))
 
     def price(self, choice: Sequence[int]) -> int:
         """Return the price of a choice."""
@@ -150,7 +150,7 @@ class Search:
             ]
             for number in sorted(cheaper, key=lambda n: levels[n].price):
                 trial = [*best[:slot], number, *best[slot + 1 :]]
-                if self.check(trial).is_kept:
+                if self.model.is_kept(self.fifos(trial)):
                     best = trial
                     break
         return tuple(best)

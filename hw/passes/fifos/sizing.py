@@ -284,7 +284,7 @@ class _Sized:
             low, high = self.least[slot] - 1, chosen.depth
             middle = self.least[slot]
             while high - low > 1:
-                if self.model.check(self._fifos(slot, self._of_depth(slot, middle))).is_kept:
+                if self.model.is_kept(self._fifos(slot, self._of_depth(slot, middle))):
                     high = middle
                 else:
                     low = middle
@@ -293,7 +293,7 @@ class _Sized:
             for trimmed in sorted(enough, key=lambda one: one.price):
                 if trimmed.price >= chosen.price:
                     break
-                if self.model.check(self._fifos(slot, trimmed)).is_kept:
+                if self.model.is_kept(self._fifos(slot, trimmed)):
                     self.levels[slot] = trimmed
                     break
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...sim.event_graph import Edge, EdgeKind, EventGraph, StreamEnds
 from ..connect import FifoPlace
@@ -25,6 +26,17 @@ class Fifos:
 
     depths: tuple[int, ...]
     latencies: tuple[int, ...]
+
+    @property
+    def merits(self) -> NDArray[np.int64]:
+        """Numbers of which more are never worse: depths, then how early beats come.
+
+        A beat that has a FIFO for itself holds up the one after it as well.
+        """
+        depths, latencies = np.array(self.depths, np.int64), np.array(self.latencies, np.int64)
+        is_alone = (depths > 0) & (depths <= latencies)
+        depths[depths == UNBOUNDED] = np.iinfo(np.int64).max
+        return np.concatenate([depths, -latencies - (is_alone << 32)])
 
 
 @dataclass(frozen=True, kw_only=True)
