@@ -67,7 +67,8 @@ class Plan:
         self._own_edge = np.full(program.events, -1, np.int32)
         self._set: list[tuple[int, int] | None] = [None] * len(slots)
         self._is_alone = [False] * len(slots)
-        self._cycles = np.full(1 + _FIRST_FRAMES * program.events, NEVER, np.int64)
+        self._cycles = np.empty(1 + _FIRST_FRAMES * program.events, np.int64)
+        self._cycles[0] = NEVER
 
     def _find_waits(self, asked: Sequence[int]) -> dict[int, _Waits]:
         """Return the waits on some edges."""
