@@ -29,7 +29,7 @@ from .verilator_speed import FastModel, compile_for_speed
 
 MANY_IMAGES = 1000
 VERILATED_CYCLES = 150_000  # enough for a rate
-VERILATED_SECONDS = 60.0  # of CPU time, after which a slow model is not run again
+VERILATED_SECONDS = 20.0  # of CPU time, after which a slow model is not run again
 
 
 @dataclass(frozen=True)
