@@ -17,6 +17,7 @@ from .program import FIX, NO_EDGE, Fix, Program, sorted_fixes
 from .trace import Cycles
 
 FIRST_FRAMES = 4
+FIRST_EVENTS = 1 << 25  # room for as many from the start: memory that is not written costs nothing
 MAX_KEPT_EVENTS = 1 << 27  # 1 GiB
 
 
@@ -103,7 +104,7 @@ def run_frames(program: Program, frames: int, gaps: Patterns, ready: Patterns) -
     period, shift = 1, np.zeros(1, np.int64)
     while done + skipped < frames:
         if done == room:
-            room = min(frames - skipped, max(2 * room, FIRST_FRAMES))
+            room = min(frames - skipped, max(2 * room, FIRST_EVENTS // events, FIRST_FRAMES))
             cycles = _grown(cycles, room, program)
         before = done
         done, found, ahead = evaluate(
