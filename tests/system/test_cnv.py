@@ -90,15 +90,16 @@ def test_cnv_agrees_at_all_levels(weights, precision: str, fps: int, tmp_path: P
     assert not [layer for layer in report.layers if layer.channels_differing]
     dataflow = fold(dataflow, fps=fps, clock_mhz=CLOCK_MHZ)
     slowest = max(cycles_per_image(stage) for stage in dataflow.stages)
-    # With one bit those that the rate needs, which are none; with more bits some everywhere.
-    fifos = size_fifos(dataflow).depths if precision == "w1a1" else 64
+    # With one bit those that the rate needs, which are none; with more bits some everywhere, behind
+    # which the same integers are compared once more.
+    fifos, least = (size_fifos(dataflow).depths, 330_000) if precision == "w1a1" else (64, 400_000)
     dataflow = connect(dataflow, fifo_depth=fifos)
     golden = load_golden(result.golden)
     entering = stream_images(dataflow, golden.images)
     streams = dataflow.execute(entering)
     against_torch = compare_golden(dataflow, streams, golden)
     assert against_torch.first == ()
-    assert against_torch.elements > 400_000 * IMAGES
+    assert against_torch.elements > least * IMAGES
 
     emit(dataflow, tmp_path / "rtl")
     model = compile_model(tmp_path / "rtl", dataflow, tmp_path)
