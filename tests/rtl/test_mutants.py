@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from popshift.flows.conformance import bench, check, random_bench, random_layers
+from popshift.flows.lint_rtl import libraries_of, lint
 from popshift.hw.emit import RTL_FOLDER
 
 from .mutants import MUTANTS, Mutant, directed
@@ -29,6 +30,18 @@ def test_every_fault_is_in_its_module_once() -> None:
     for mutant in MUTANTS:
         text = (RTL_FOLDER / f"{mutant.module}.sv").read_text()
         assert text.count(mutant.before) == 1, f"{mutant.module}: {mutant.fault}"
+
+
+@pytest.mark.slow
+def test_every_fault_is_systemverilog(tmp_path: Path) -> None:
+    """Also those that only `make test-long` simulates stay with the modules."""
+    for mutant in MUTANTS:
+        module = RTL_FOLDER / f"{mutant.module}.sv"
+        broken = tmp_path / module.name
+        broken.write_text(module.read_text().replace(mutant.before, mutant.after))
+        said = lint(broken, *libraries_of(module))
+        errors = [line for line in said if line.startswith("%Error") and "Exiting" not in line]
+        assert errors == [], mutant.fault
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ MUTANTS = (
         "matvec",
         "border",
         "column <= columns[ox];",
-        "column <= columns[ends_row ? ox : ox + 1'b1];",
+        "column <= columns[is_last_column ? ox : ox + 1'b1];",
     ),
     Mutant(
         "added_before_all_are_there",
