@@ -49,7 +49,7 @@ def stage_activities(run: Run, gaps: Patterns) -> list[StageActivity]:
     threads = len(program.graph.threads)
     starved, blocked = np.zeros(threads, np.int64), np.zeros(threads, np.int64)
     spent = np.zeros(threads, np.int64)
-    frames = min(run.period, run.frames)
+    frames = min(max(run.period, 1), run.frames)
     for frame in range(run.frames - frames, run.frames):
         ready, fed, done, before = _frame(run, gaps, frame)
         np.add.at(spent, program.thread, done - before)

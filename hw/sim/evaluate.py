@@ -38,8 +38,7 @@ def evaluate(
     frames as an event can look back: then all that follow are as well, by induction.
 
     While a buffer fills, what is before it runs at another rate than what is behind: each event is
-    a constant of its own later than in the frame before. That goes on until an event has to wait
-    for one that it did not wait for before; see ``_frames_ahead``.
+    a constant of its own later than in the frame before. What follows then is found by ``follow``.
 
     Args:
         cycles: Entry 0 is ``NEVER``, frame f begins at ``1 + f * events``.
@@ -58,12 +57,12 @@ def evaluate(
         streaks: Per period, frames so far that repeat; first, frames that drift as the one before
             them. Kept between calls.
         shifts: Per period, by how many cycles; kept between calls.
-        drifts: Receives, per event, how much later it is in each frame to come; empty to look for
-            periods alone.
+        drifts: Receives, per event, how much later it is than in the frame before; empty to look
+            for periods alone.
 
     Returns:
-        The frame after the last one evaluated; the period, 0 if none was found; how many frames to
-        come differ by ``drifts``.
+        The frame after the last one evaluated; the period, 0 if none was found; for how many frames
+        all ``drifts`` have been as in the frame before, 0 if that is not known for long enough.
     """
     events = len(code) // LINE
     fixed = len(fixes)
@@ -102,15 +101,6 @@ def evaluate(
                     length = ready_begin[sink + 1] - ready_begin[sink]
                     cycles[here] += ready_wait[ready_begin[sink] + cycles[here] % length]
                 fix += 1
-        if len(drifts) and frame > consecutive + 1:
-            streaks[0] = streaks[0] + 1 if _drifts_on(cycles, base, drifts) else 0
-            # The longer frames drifted alike, the more is known about waits for old ones.
-            if streaks[0] > 0 and streaks[0] + 1 >= min(reach, MAX_PERIOD):
-                ahead = _frames_ahead(
-                    cycles, base, code, fixes, gap_begin, gaps, gap_beats, drifts, streaks[0]
-                )
-                if ahead > reach:
-                    return frame + 1, 0, ahead
         for period in range(1, min(MAX_PERIOD, frame - consecutive) + 1):
             earlier = base - period * events
             shift = cycles[base] - cycles[earlier]
@@ -133,6 +123,11 @@ def evaluate(
             if streak >= reach or _is_slack(cycles, base, events, period, streak, far):
                 return frame + 1, period, 0
             break
+        if len(drifts) and frame > consecutive + 1:
+            streaks[0] = streaks[0] + 1 if _drifts_on(cycles, base, drifts) else 0
+            # The longer frames drifted alike, the more is known about waits for old ones.
+            if streaks[0] > 0 and streaks[0] + 1 >= min(reach, MAX_PERIOD):
+                return frame + 1, 0, streaks[0]
     return stop, 0, 0
 
 
@@ -163,84 +158,3 @@ def _drifts_on(cycles: Array, base: int, drifts: Array) -> bool:
         if drifts[event] != before - cycles[base - 2 * events + event]:
             return False
     return True
-
-
-@njit(cache=True)  # pragma: no cover - compiled
-def _frames_ahead(
-    cycles: Array,
-    base: int,
-    code: Events,
-    fixes: Array,
-    gap_begin: Array,
-    gaps: Array,
-    gap_beats: Array,
-    drifts: Array,
-    streak: int,
-) -> int:
-    """Return how many frames to come differ from the one before as the last one does.
-
-    Event i was ``drifts[i]`` later than in the frame before, ``streak + 1`` times. That goes on as
-    long as it waits for an event of the same drift and no event of a greater drift has used up the
-    slack to it.
-    """
-    events = len(drifts)
-    for source in range(len(gap_beats)):
-        if gap_beats[source] % (gap_begin[source + 1] - gap_begin[source]) != 0:
-            return 0
-    ahead = 1 << 40
-    fix = 0
-    for event in range(events):
-        line = event * LINE
-        is_held = False
-        for slot in range(0, LINE, 2):
-            slack, faster, is_exact = _slack(
-                cycles, base, event, code[line + slot], code[line + slot + 1], drifts, streak
-            )
-            if slack < 0:
-                return 0
-            is_held = is_held or (slack == 0 and faster == 0 and is_exact)
-            if faster > 0:
-                ahead = min(ahead, slack // faster)
-        while fix < len(fixes) and fixes[fix, 0] == event:
-            kind, distance, delay = fixes[fix, 1], fixes[fix, 2], fixes[fix, 3]
-            if kind == 3:
-                return 0
-            if kind == 2:
-                source, number = fixes[fix, 3], fixes[fix, 4]
-                length = gap_begin[source + 1] - gap_begin[source]
-                delay = gaps[gap_begin[source] + number % length] + 1
-            if kind > 0:
-                slack, faster, is_exact = _slack(
-                    cycles, base, event, distance, delay, drifts, streak
-                )
-                if slack < 0:
-                    return 0
-                is_held = is_held or (slack == 0 and faster == 0 and is_exact)
-                if faster > 0:
-                    ahead = min(ahead, slack // faster)
-            fix += 1
-        if not is_held or ahead == 0:
-            return 0
-    return ahead
-
-
-@njit(cache=True)  # pragma: no cover - compiled
-def _slack(
-    cycles: Array, base: int, event: int, distance: int, delay: int, drifts: Array, streak: int
-) -> tuple[int, int, bool]:
-    """Return the slack of a wait, how fast it goes, and whether that is exact.
-
-    A wait that looks back farther than frames have drifted alike is taken for one for the oldest of
-    these, which is never shorter.
-    """
-    events = len(drifts)
-    before = event - distance
-    other = before
-    frames_ago = 0
-    while other < 0:
-        other += events
-        frames_ago += 1
-    seen = min(frames_ago, streak + 1)
-    before = other - seen * events
-    slack = int(cycles[base + event] - cycles[base + before] - delay)
-    return slack, int(drifts[other] - drifts[event]), seen == frames_ago

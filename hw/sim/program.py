@@ -15,6 +15,7 @@ from numba import njit
 
 from .event_graph import EventGraph, Events, StreamEnds
 from .order import UNLIMITED, Array, GraphArrays, Order, count_events, find_order
+from .waits import Waits
 
 SLOTS = 3  # what an event waits for within its line of code; the rest are fixes
 LINE = 2 * SLOTS  # distance and delay of each slot
@@ -116,6 +117,12 @@ class Program:
         waits[:, 2:4] = self.more[:, 1:3]
         waits[:, 5] = self.more[:, 3]
         return sorted_fixes([starts, waits])
+
+    @cached_property
+    def waits(self) -> Waits:
+        """What each event waits for, and what waits for it, where sources have no gaps."""
+        nothing = np.zeros(0, np.int64)
+        return Waits.of(self.code.reshape(-1, LINE), self.fixes, nothing, nothing)
 
     @cached_property
     def far(self) -> Array:

@@ -6,71 +6,137 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ..errors import SimulationError
+from .changes import CYCLE, DRIFT, FRAME, follow, line_at
 from .evaluate import MAX_PERIOD, NEVER, evaluate
 from .event_graph import Events
 from .order import Array
 from .patterns import Patterns
-from .program import FIX, NO_EDGE, Fix, Program, sorted_fixes
+from .program import FIX, LINE, NO_EDGE, Fix, Program, sorted_fixes
 from .trace import Cycles
+from .waits import Waits
 
 FIRST_FRAMES = 4
 FIRST_EVENTS = 1 << 25  # room for as many from the start: memory that is not written costs nothing
 MAX_KEPT_EVENTS = 1 << 27  # 1 GiB
+FIRST_LINES = 1 << 12
+MAX_KEPT_LINES = 1 << 25  # 1 GiB
+FIRST_BUDGET = 16  # frames whose evaluation costs about what is spent before periods are looked for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
     """Cycles of the events of a run: of some frames as they were evaluated, and what follows.
 
-    Frames between two that are stored lie on the line between them, event by event.
+    In frames that are not stored, events are on lines over the frames: on the one through the last
+    two frames stored before, or on one that begins later, see ``follow``.
 
     Attributes:
         program: The code.
         frames: Frames of the run.
         numbers: Numbers of the frames that are stored, ascending.
-        cycles: Of each event in these, ``(stored, events)``.
-        evaluated: How many frames were evaluated event by event.
-        period: Frames after which the last ones repeat.
-        shift: Cycles by which each event is later then; one value where it is the same for all.
+        rows: Cycles of each event in these, ``(stored, events)``.
+        newest: Newest line of each event, -1 for none.
+        lines: Where lines begin, ``(lines, 4)``, see ``changes.FRAME``.
+        evaluated: Frames in which events were evaluated, all or some.
+        followed: How many of these only where something changed.
+        period: Frames after which the last ones repeat; 0 if lines go on instead.
+        shift: Cycles by which each event is later then.
     """
 
     program: Program
     frames: int
     numbers: Array
-    cycles: Array
+    rows: Array
+    newest: Events
+    lines: Array
     evaluated: int
+    followed: int
     period: int
-    shift: Array
+    shift: int
 
     def at(self, frames: Array, events: Events) -> Cycles:
         """Return the cycles of some events of a frame in some frames, ``(frames, events)``."""
-        return self.cycles_of(frames[:, None], events[None, :])
+        found = np.empty((len(frames), len(events)), np.int64)
+        _cycles_at(*self._stored(), frames, events.astype(np.int64), found)
+        return found
 
     def cycles_of(self, frames: Array, events: NDArray[np.integer[Any]]) -> Cycles:
-        """Return the cycle of each event in its frame, both broadcast."""
-        later = np.maximum(frames - self.numbers[-1], 0)
-        rounds = -(-later // self.period)
-        same = frames - rounds * self.period
-        rows = np.searchsorted(self.numbers, same, side="right") - 1
-        found: Cycles = self.cycles[rows, events]
-        skipped = same - self.numbers[rows]
-        if skipped.any():
-            # On the line to the next frame that is stored.
-            above = np.minimum(rows + 1, len(self.numbers) - 1)
-            steps = np.maximum(self.numbers[above] - self.numbers[rows], 1)
-            found += (self.cycles[above, events] - found) // steps * skipped
-        shift = self.shift if len(self.shift) == 1 else self.shift[events]
-        found += rounds * shift
+        """Return the cycle of each event in its frame, both of the same length."""
+        found = np.empty(len(frames), np.int64)
+        _cycles_of(*self._stored(), frames, events.astype(np.int64), found)
         return found
+
+    def _stored(self) -> tuple[Array, Array, Events, Array, int, int]:
+        return self.rows, self.numbers, self.newest, self.lines, self.period, self.shift
 
     def of(self, events: Events) -> Cycles:
         """Return the cycles of some events of a frame, in every frame one after the other."""
         if not self.frames:
             return np.zeros(0, np.int64)
         return self.at(np.arange(self.frames), events).reshape(-1)
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _cycles_at(
+    rows: Array,
+    numbers: Array,
+    newest: Events,
+    lines: Array,
+    period: int,
+    shift: int,
+    frames: Array,
+    events: Array,
+    found: Array,
+) -> None:
+    for y in range(len(frames)):
+        same, row, later = _row(numbers, period, shift, frames[y])
+        for x in range(len(events)):
+            found[y, x] = later + _cycle(rows, numbers, newest, lines, same, row, events[x])
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _cycles_of(
+    rows: Array,
+    numbers: Array,
+    newest: Events,
+    lines: Array,
+    period: int,
+    shift: int,
+    frames: Array,
+    events: Array,
+    found: Array,
+) -> None:
+    for x in range(len(frames)):
+        same, row, later = _row(numbers, period, shift, frames[x])
+        found[x] = later + _cycle(rows, numbers, newest, lines, same, row, events[x])
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _row(numbers: Array, period: int, shift: int, frame: int) -> tuple[int, int, int]:
+    """Return the frame that one is like, the row at or before that, and how much later it is."""
+    rounds = 0
+    if period > 0 and frame > numbers[-1]:
+        rounds = (frame - numbers[-1] + period - 1) // period
+    same = frame - rounds * period
+    return same, int(np.searchsorted(numbers, same, side="right")) - 1, rounds * shift
+
+
+@njit(cache=True)  # pragma: no cover - compiled
+def _cycle(
+    rows: Array, numbers: Array, newest: Events, lines: Array, frame: int, row: int, event: int
+) -> int:
+    number = numbers[row]
+    if number == frame:
+        return int(rows[row, event])
+    line = line_at(newest, lines, event, frame, number)
+    if line >= 0:
+        return int(lines[line, CYCLE] + (frame - lines[line, FRAME]) * lines[line, DRIFT])
+    drift = rows[row, event] - rows[row - 1, event]
+    return int(rows[row, event] + (frame - number) * drift)
 
 
 def run_frames(program: Program, frames: int, gaps: Patterns, ready: Patterns) -> Run:
@@ -80,60 +146,73 @@ def run_frames(program: Program, frames: int, gaps: Patterns, ready: Patterns) -
         SimulationError: The run has more events than can be kept, and no two images are alike.
     """
     events = program.events
-    if frames == 0 or events == 0:
-        return Run(
-            program=program,
-            frames=frames if events else 0,
-            numbers=np.zeros(0, np.int64),
-            cycles=np.zeros((0, events), np.int64),
-            evaluated=0,
-            period=1,
-            shift=np.zeros(1, np.int64),
-        )
+    newest, lines = np.full(events, -1, np.int32), np.empty((FIRST_LINES, 4), np.int64)
+    cycles = np.full(1, NEVER, np.int64)
+    numbers: list[int] = []
+    done = consecutive = skipped = room = used = evaluated = followed = 0
+    period = shift = 0
     fixes = _fixes(program, gaps, ready)
-    waits = _waits(ready)
+    ready_waits = _ready_waits(ready)
     beats = np.array([len(program.taken[name]) for name in program.graph.inputs], np.int64)
     far = program.far
     reach = int(far[:, 3].max(initial=1))
     streaks = np.zeros(MAX_PERIOD + 1, np.int64)
     shifts = np.zeros(MAX_PERIOD + 1, np.int64)
-    drifts = np.zeros(events, np.int64)
-    cycles = np.full(1, NEVER, np.int64)
-    numbers: list[int] = []
-    done = consecutive = skipped = room = 0
-    period, shift = 1, np.zeros(1, np.int64)
-    while done + skipped < frames:
+    drifts = np.zeros(events if _can_follow(fixes, gaps, beats) else 0, np.int64)
+    budget = FIRST_BUDGET * events
+    while events and done + skipped < frames:
         if done == room:
             room = min(frames - skipped, max(2 * room, FIRST_EVENTS // events, FIRST_FRAMES))
             cycles = _grown(cycles, room, program)
         before = done
-        done, found, ahead = evaluate(
+        done, period, streak = evaluate(
             cycles, consecutive, done, room, program.code, fixes, gaps.begin, gaps.values, beats,
-            ready.begin, waits, far, reach, streaks, shifts, drifts,
+            ready.begin, ready_waits, far, reach, streaks, shifts, drifts,
         )  # fmt: skip
         numbers.extend(range(before + skipped, done + skipped))
-        if found:
-            period, shift = found, shifts[found : found + 1]
+        evaluated += done - before
+        if period:
+            shift = int(shifts[period])
             break
-        if ahead >= frames - done - skipped:
-            shift = drifts
-            break
-        if ahead:
+        if streak and done + skipped < frames:
+            waits = program.waits
+            if len(fixes) > len(program.fixes):
+                waits = Waits.of(program.code.reshape(-1, LINE), fixes, gaps.begin, gaps.values)
+            last = done + skipped - 1
+            until, active, lines, used = follow(
+                cycles, 1 + (done - 1) * events, last, frames, drifts, streak, *waits.arrays(),
+                newest, lines, used, budget,
+            )  # fmt: skip
+            evaluated, followed = evaluated + active, followed + active
+            if used > MAX_KEPT_LINES:
+                raise _too_many(program, until)
+            if until == frames:
+                break
             # The last frames before the next one to evaluate, which it may look back at.
-            room = max(room, done + reach)
+            budget *= 2
+            kept = np.arange(max(until - reach, last + 1), until)
+            room = max(room, done + len(kept))
             cycles = _grown(cycles, room, program)
-            rows = cycles[1:].reshape(room, events)
-            steps = np.arange(ahead - reach + 1, ahead + 1)
-            rows[done : done + reach] = rows[done - 1] + steps[:, None] * drifts
-            numbers.extend((done + skipped - 1 + steps).tolist())
-            consecutive, done, skipped = done, done + reach, skipped + ahead - reach
+            rows = cycles[1:].reshape(-1, events)
+            _cycles_at(
+                rows[:done], np.array(numbers), newest, lines, 0, 0, kept, np.arange(events),
+                rows[done : done + len(kept)],
+            )  # fmt: skip
+            numbers.extend(kept.tolist())
+            if len(kept) < until - last - 1:
+                consecutive = done
+            done += len(kept)
+            skipped = until - done
             streaks[:] = 0
     return Run(
         program=program,
-        frames=frames,
-        numbers=np.array(numbers),
-        cycles=cycles[1 : 1 + done * events].reshape(done, events),
-        evaluated=len(numbers),
+        frames=frames if events else 0,
+        numbers=np.array(numbers, np.int64),
+        rows=cycles[1 : 1 + done * events].reshape(done, events),
+        newest=newest,
+        lines=lines[:used],
+        evaluated=evaluated,
+        followed=followed,
         period=period,
         shift=shift,
     )
@@ -149,13 +228,23 @@ def _grown(cycles: Array, frames: int, program: Program) -> Array:
     if size <= len(cycles):
         return cycles
     if size > max(MAX_KEPT_EVENTS, program.events + 1):
-        raise SimulationError(
-            f"{program.graph.name}: after {frames // 2} images they still differ, and more of "
-            f"{program.events} events each are too many to keep; simulate fewer images"
-        )
+        raise _too_many(program, frames // 2)
     grown = np.empty(size, np.int64)
     grown[: len(cycles)] = cycles
     return grown
+
+
+def _too_many(program: Program, frames: int) -> SimulationError:
+    return SimulationError(
+        f"{program.graph.name}: after {frames} images they still differ, and more of "
+        f"{program.events} events each are too many to keep; simulate fewer images"
+    )
+
+
+def _can_follow(fixes: Array, gaps: Patterns, beats: Array) -> bool:
+    """Return whether an event waits for nothing but the same events in each frame."""
+    has_calendar = bool((fixes[:, 1] == Fix.READY).any())
+    return not has_calendar and not (beats % np.diff(gaps.begin)).any()
 
 
 def _fixes(program: Program, gaps: Patterns, ready: Patterns) -> Array:
@@ -181,7 +270,7 @@ def _fix_each(events: Array, kind: Fix, *numbers: Array | int) -> Array:
     return fixes
 
 
-def _waits(ready: Patterns) -> Array:
+def _ready_waits(ready: Patterns) -> Array:
     """Return, for each entry of the calendars, the cycles until the sink takes a beat again."""
     waits = []
     for sink in range(len(ready.begin) - 1):
