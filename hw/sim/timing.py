@@ -1,8 +1,9 @@
 """The fast exact simulator: every event once, nothing in the cycles between.
 
 A dataflow is linked once into straight-line code of one image (``program``), which is evaluated
-image by image until the images repeat (``evaluate``); what follows is extrapolated, exactly. Cycles
-equal those of ``clock.simulate`` on every beat of every stream.
+image by image until the images repeat (``evaluate``), or where something changes while they do not
+(``changes``); what follows is extrapolated, exactly. Cycles equal those of ``clock.simulate`` on
+every beat of every stream.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class StreamCycles(Mapping[str, Cycles]):
 
     @property
     def evaluated_images(self) -> int:
-        """Images whose events were evaluated, one by one."""
+        """Images of which events were evaluated, all or some."""
         return self.run.evaluated * self.run.program.images
 
     @property
