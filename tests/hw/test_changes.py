@@ -71,6 +71,7 @@ def test_random_graphs_with_deep_fifos(budget: int, monkeypatch: pytest.MonkeyPa
     assert (resumed > 5) == (budget == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_tight", [False, True])
 def test_every_event_of_a_thousand_images_of_cnv(
     is_tight: bool, monkeypatch: pytest.MonkeyPatch
