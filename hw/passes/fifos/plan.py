@@ -46,6 +46,7 @@ class Plan:
         self._program = program
         self._slots = slots
         self._fixes = _paced_fixes(program)
+        self._paces = np.flatnonzero(self._fixes[:, 5] == PACE)
         edges = len(graph.edges)
         asked = [
             edge
@@ -132,7 +133,7 @@ class Plan:
     def verdict(self, interval: int) -> Verdict:
         """Return whether the FIFOs that are set keep ``interval``."""
         program, events = self._program, self._program.events
-        self._fixes[self._fixes[:, 5] == PACE, 3] = interval
+        self._fixes[self._paces, 3] = interval
         far = np.concatenate([self._fixed_far, *self._far.values()])
         reach = int(far[:, 3].max(initial=1))
         streaks = np.zeros(MAX_PERIOD + 1, np.int64)

@@ -24,8 +24,7 @@ class Search:
     def __init__(self, model: FifoModel, levels: Sequence[Sequence[Level]]) -> None:
         self.model = model
         self.levels = levels
-        self.bounds: list[int] = [0] * len(levels)
-        self._bound(list(range(len(levels))))
+        self.bounds: list[int] = self._bounds()
 
     def chosen(self, choice: Sequence[int]) -> list[Level]:
         """Return the levels of a choice."""
@@ -50,26 +49,34 @@ class Search:
         Args:
             fifos: Depth and latency by slot.
         """
+        return self.model.is_kept(self.only(fifos))
+
+    def only(self, fifos: Mapping[int, tuple[int, int]]) -> Fifos:
+        """Return FIFOs in some slots, by depth and latency, with no limit in the others."""
         depths, latencies = [UNBOUNDED] * len(self.levels), [0] * len(self.levels)
         for slot, (depth, latency) in fifos.items():
             depths[slot], latencies[slot] = depth, latency
-        return self.model.is_kept(Fifos(tuple(depths), tuple(latencies)))
+        return Fifos(tuple(depths), tuple(latencies))
 
     def price(self, choice: Sequence[int]) -> int:
         """Return the price of a choice."""
         return sum(level.price for level in self.chosen(choice))
 
-    def _bound(self, slots: list[int]) -> None:
-        """Find the bounds of some slots, half of them at a time."""
-        if not slots or self.is_kept_with(dict.fromkeys(slots, (0, 0))):
-            return
-        if len(slots) > 1:
-            half = len(slots) // 2
-            self._bound(slots[:half])
-            self._bound(slots[half:])
-            return
-        (slot,) = slots
-        self.bounds[slot] = self.first_kept(slot, 0, {})
+    def _bounds(self) -> list[int]:
+        """Return the first level of each slot that keeps the rate, whatever the other FIFOs.
+
+        Slots that are waited for on no cycle of waits that is too long do without a FIFO together,
+        and so each by itself; the others are tried one by one.
+        """
+        free = set(range(len(self.levels)))
+        while not (verdict := self.model.check(self.only(dict.fromkeys(free, (0, 0))))).is_kept:
+            assert verdict.full & free
+            free -= verdict.full
+        bounds = [0] * len(self.levels)
+        for slot in set(range(len(self.levels))) - free:
+            if not self.is_kept_with({slot: (0, 0)}):
+                bounds[slot] = self.first_kept(slot, 0, {})
+        return bounds
 
     def first_kept(self, slot: int, fails: int, others: Mapping[int, tuple[int, int]]) -> int:
         """Return the first level of ``slot`` above ``fails`` that keeps the rate with ``others``.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from ...cost import Cost
 from ...errors import SimulationError
 from ...graph import Dataflow
+from .least import least_depth
 from .levels import Level, Measure, grid, level
 from .model import FifoModel
 from .proof import cheapest
 from .search import Search
-from .slots import Fifos
+from .slots import Fifos, Verdict
 
 Effort = Literal["throughput", "minimal"]
 """``throughput``: cheap FIFOs, quickly. ``minimal``: the cheapest, with the proof."""
@@ -269,6 +271,9 @@ class _Sized:
         levels = [*self.levels[:slot], chosen, *self.levels[slot + 1 :]]
         return Fifos(tuple(one.depth for one in levels), tuple(one.latency for one in levels))
 
+    def _verdict(self, slot: int, depth: int) -> Verdict:
+        return self.model.check(self._fifos(slot, self._of_depth(slot, depth)))
+
     def _of_depth(self, slot: int, depth: int) -> Level:
         kind = self.model.places[slot].type
         key = kind.width_bits, depth
@@ -281,15 +286,14 @@ class _Sized:
         for slot in sorted(range(len(self.levels)), key=lambda s: -self.levels[s].price):
             chosen = self.levels[slot]
             # Often what is needed with all other FIFOs without limit is enough.
-            low, high = self.least[slot] - 1, chosen.depth
-            middle = self.least[slot]
-            while high - low > 1:
-                if self.model.is_kept(self._fifos(slot, self._of_depth(slot, middle))):
-                    high = middle
-                else:
-                    low = middle
-                middle = (low + high) // 2
-            enough = [self._of_depth(slot, depth) for depth in range(high, chosen.depth)]
+            needed = least_depth(
+                self.least[slot] - 1,
+                chosen.depth,
+                self.model.interval,
+                partial(self._verdict, slot),
+                self.least[slot],
+            )
+            enough = [self._of_depth(slot, depth) for depth in range(needed, chosen.depth)]
             for trimmed in sorted(enough, key=lambda one: one.price):
                 if trimmed.price >= chosen.price:
                     break
@@ -323,11 +327,10 @@ class _Sized:
         if bound == 0:
             return 0
         levels = self.search.levels[slot]
+
+        def verdict_of(depth: int) -> Verdict:
+            middle = self._of_depth(slot, depth)
+            return self.model.check(self.search.only({slot: (middle.depth, middle.latency)}))
+
         low, high = levels[bound - 1].depth, levels[bound].depth
-        while high - low > 1:
-            middle = self._of_depth(slot, (low + high) // 2)
-            if self.search.is_kept_with({slot: (middle.depth, middle.latency)}):
-                high = middle.depth
-            else:
-                low = middle.depth
-        return high
+        return least_depth(low, high, self.model.interval, verdict_of)
