@@ -12,7 +12,8 @@ import numpy as np
 from ...hw.dtypes import BIPOLAR, IntArray, smallest_for, unsigned
 from ...hw.module import vector
 from ...hw.stages.kernels import KERNELS
-from ...hw.stages.kernels.adder_graph import GRAPH_SOURCES, additions
+from ...hw.stages.kernels.adder_graph import GRAPH_SOURCES
+from ...hw.stages.kernels.additions import additions
 from ..tools import BuildError, TimeLimitError, run_command
 from .families import LutRow, own_sources, synthesize
 

@@ -11,20 +11,15 @@ from popshift.hw.dtypes import BIPOLAR, DataType, IntArray, signed, unsigned
 from popshift.hw.graph import Dataflow
 from popshift.hw.passes import apply_folding
 from popshift.hw.stages import MatVec
-from popshift.hw.stages.kernels.adder_graph import (
-    LEAST_REGISTERS,
-    MOST_PAIRS,
-    OPERATIONS_AT_ONCE,
-    AdderGraph,
-    adder_graph,
-    additions,
-    pipelined,
-)
+from popshift.hw.stages.kernels.adder_graph import AdderGraph
+from popshift.hw.stages.kernels.additions import additions
+from popshift.hw.stages.kernels.registers import LEAST_REGISTERS, OPERATIONS_AT_ONCE, pipelined
 from popshift.hw.stages.kernels.subexpressions import share, signed_digits
+from popshift.hw.stages.kernels.unrolled import MOST_PAIRS, unrolled_graph
 
 
 def graph_of(dtype: DataType, weights: object) -> AdderGraph:
-    graph = adder_graph(dtype, np.array(weights, np.int64))
+    graph = unrolled_graph(dtype, np.array(weights, np.int64))
     assert graph is not None
     return graph
 
@@ -175,7 +170,7 @@ def test_both_kernels_have_the_same_graph() -> None:
 def test_a_matrix_that_is_too_large_keeps_its_products() -> None:
     side = int((2 * MOST_PAIRS) ** (1 / 3)) + 8
     weights = np.ones((side, side), np.int64)
-    assert adder_graph(unsigned(2), weights) is None
+    assert unrolled_graph(unsigned(2), weights) is None
     stage = layer("signed", weights, simd=side, pe=side)
     assert stage.graph is None
     assert "WEIGHTS" in stage.module().parameters

@@ -9,10 +9,11 @@ from ... import cost
 from ...cost import Cost
 from ...dtypes import DataType, Encoding, IntArray
 from ...errors import DatatypeError
-from .adder_graph import GRAPH_SOURCES, AdderGraph, adder_graph
+from .adder_graph import GRAPH_SOURCES, AdderGraph
 from .adder_trees import adder_tree
 from .dot_product import DotProduct, magnitude, random_input
 from .kernel import WeightCode, signed_sum
+from .unrolled import unrolled_graph
 
 # Values of W_FORM.
 NONZERO, WITH_ZERO = 0, 1
@@ -55,7 +56,7 @@ class Shift(DotProduct):
 
     def graph(self, dtype: DataType, weights: IntArray) -> AdderGraph | None:
         """Return the sums that neurons share: constant shifts are wires."""
-        return adder_graph(dtype, weights)
+        return unrolled_graph(dtype, weights)
 
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
         """Sign and exponent, see the class."""

@@ -9,10 +9,11 @@ from ... import cost
 from ...cost import Cost
 from ...dtypes import BIPOLAR, DataType, Encoding, IntArray
 from ...dtypes import signed as signed_dtype
-from .adder_graph import GRAPH_SOURCES, AdderGraph, adder_graph
+from .adder_graph import GRAPH_SOURCES, AdderGraph
 from .adder_trees import adder_tree, weighted_sum
 from .dot_product import DotProduct, magnitude, random_grid, random_input
 from .kernel import WeightCode, signed_sum, weight_dtype
+from .unrolled import unrolled_graph
 
 # Values of W_FORM. A code u of n bits on the odd grid stands for 2 u - (2^n - 1).
 ODD, TWOS_COMPLEMENT, TERNARY = 0, 1, 2
@@ -57,7 +58,7 @@ class Signed(DotProduct):
 
     def graph(self, dtype: DataType, weights: IntArray) -> AdderGraph | None:
         """Return the sums that neurons share, of the signed digits of constant weights."""
-        return adder_graph(dtype, weights)
+        return unrolled_graph(dtype, weights)
 
     def to_codes(self, weights: IntArray, code: WeightCode) -> NDArray[np.uint64]:
         """Odd grid: ``(w + 2^n - 1) / 2``. Else two's complement."""
