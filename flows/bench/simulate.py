@@ -135,6 +135,9 @@ def main(as_json: bool) -> int:
         dataflow = connect(dataflow, fifo_depth=size_fifos(dataflow).depths)
         with tempfile.TemporaryDirectory(prefix="popshift-") as folder:
             found = measure(name, dataflow, Path(folder))
+        for row in found.rows:
+            line = f"{row.work}: {row.ratio:,.0f} times the rate of {row.peer_name}"
+            terminal.print(line, soft_wrap=True, highlight=False)
         rows += found.rows
         details[name] = {
             "initiation_interval_cycles": found.interval_cycles,

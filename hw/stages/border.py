@@ -7,8 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ..dtypes import IntArray
+from .. import cost
+from ..cost import Cost
+from ..dtypes import IntArray, smallest_for
 from ..errors import GraphError
+from ..module import MemoryImage
+from ..packing import pack_words
 from .line_buffer import LineBuffer
 from .thresholds import Thresholds
 
@@ -62,6 +66,37 @@ class Border:
             here = self.map == index
             y[:, here] = thresholds.part(index, self.classes).execute(x[:, here])
         return y
+
+    def parameters(self) -> dict[str, int | str]:
+        """Return the parameters of ``matvec.sv``."""
+        height, width = self.map.shape
+        return {"BORDERS": self.classes, "OUT_HEIGHT": height, "OUT_WIDTH": width}
+
+    def memories(self, folds: int) -> dict[str, MemoryImage]:
+        """Return where the levels of rows and columns begin, which add up to those of a class.
+
+        Args:
+            folds: Words of the level memory for each class.
+        """
+        return {
+            "ROWS_FILE": self._offsets(self.rows, self.column_classes * folds, folds),
+            "COLUMNS_FILE": self._offsets(self.columns, folds, folds),
+        }
+
+    def _offsets(self, classes: tuple[int, ...], words: int, folds: int) -> MemoryImage:
+        """Return ``words`` times each class, in the bits of an address of the level memory."""
+        dtype = smallest_for(0, self.classes * folds - 1)
+        offsets = words * np.array(classes, np.int64)[:, None]
+        return MemoryImage(words=pack_words(offsets, dtype), width_bits=dtype.bits)
+
+    def cost(self, folds: int) -> Cost:
+        """Two memories with their counters, and the sum of what they hold."""
+        address = (self.classes * folds - 1).bit_length()
+        total = Cost()
+        for positions in self.map.shape:
+            total += cost.memory(positions, address) + cost.counter(positions)
+            total += cost.adder(address)
+        return total
 
 
 def zero_padded(

@@ -48,6 +48,8 @@ class Layer(Stage):
     """
 
     axes: ClassVar[tuple[str, str]] = ("neurons", "synapses")
+    # Cached properties that depend on weights, inputs and kernel alone.
+    shared: ClassVar[tuple[str, ...]] = ("accumulator_range", "weight_bits")
 
     weights: IntArray
     input_dtype: DataType
@@ -170,7 +172,8 @@ class Layer(Stage):
         """
         if not changes.keys() <= {"inputs", "outputs", "thresholds", "leading", "simd", "pe"}:
             return super().with_(**changes)
-        self.accumulator_range, self.weight_bits  # noqa: B018 (computed here, they serve all copies)
+        for name in self.shared:
+            getattr(self, name)  # computed here, it serves all copies
         changed = copy(self)
         for name, value in changes.items():
             object.__setattr__(changed, name, value)

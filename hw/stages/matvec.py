@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..cost import Cost
 from ..dtypes import DataType, IntArray, smallest_for, unsigned
 from ..errors import GraphError
 from ..graph import StreamType
-from ..module import MemoryImage, Module
+from ..module import Module
 from ..packing import pack_words
 from ..schedule import Buffer, Pipe, Schedule, Thread, table
 from .border import Border, random_border
@@ -58,6 +58,7 @@ class MatVec(Layer):
 
     kind: ClassVar[str] = "matvec"
     axes: ClassVar[tuple[str, str]] = ("MH", "MW")
+    shared: ClassVar[tuple[str, ...]] = (*Layer.shared, "_plane_scales", "_plane_dtype")
 
     groups: int = 1
     border: Border | None = None
@@ -195,11 +196,6 @@ class MatVec(Layer):
             is_constant=self.is_unrolled,
             sum_bits=self.summed_dtype.bits,
         )
-
-    def with_(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed; see ``Layer.with_``."""
-        self._plane_scales, self._plane_dtype  # noqa: B018 (computed here, they serve all copies)
-        return super().with_(**changes)
 
     def schedule(self) -> Schedule:
         """An operation for each neuron and synapse fold of a group, each fold yields a beat.
@@ -359,9 +355,7 @@ class MatVec(Layer):
             scaled = self.scaled_planes
             total += cost.register((cycles - 1 + (scaled.cycles if scaled else 0)) * address)
             if self.border is not None:
-                for positions in self.border.map.shape:
-                    total += cost.memory(positions, address) + cost.counter(positions)
-                    total += cost.adder(address)
+                total += self.border.cost(self.neuron_folds)
         return total + Cost(lut=6, ff=cycles + 1)
 
     def _vector_cost(self) -> Cost:
@@ -409,17 +403,7 @@ class MatVec(Layer):
         else:
             memories = {"WEIGHTS_FILE": self.weight_memory(words, self.simd), **memories}
         if self.border is not None:
-            rows, columns = self.border.map.shape
-            parameters |= {"BORDERS": self.borders, "OUT_HEIGHT": rows, "OUT_WIDTH": columns}
-            memories["ROWS_FILE"] = self._level_offsets(
-                self.border.rows, self.border.column_classes * self.neuron_folds
-            )
-            memories["COLUMNS_FILE"] = self._level_offsets(self.border.columns, self.neuron_folds)
+            parameters |= self.border.parameters()
+            memories |= self.border.memories(self.neuron_folds)
         sources = ("border", "ram", "replay", "scaled_planes", *SOURCES)
         return Module(name="matvec", parameters=parameters, memories=memories, sources=sources)
-
-    def _level_offsets(self, classes: tuple[int, ...], words: int) -> MemoryImage:
-        """Return ``words`` times each class, in the bits of an address of the level memory."""
-        dtype = smallest_for(0, self.borders * self.neuron_folds - 1)
-        offsets = words * np.array(classes, np.int64)[:, None]
-        return MemoryImage(words=pack_words(offsets, dtype), width_bits=dtype.bits)
