@@ -1,4 +1,4 @@
-"""Stages that a few random ones may miss: odd sizes, padding at single sides, block RAM."""
+"""Stages that few random ones may miss: odd sizes, padding at one side, block RAM, full buffers."""
 
 from __future__ import annotations
 
@@ -98,6 +98,17 @@ def directed(kind: str) -> tuple[Stage, ...]:
                 simd=6,
                 pe=2,
             ),
+            # No vector is kept, and a result every second cycle fills the output buffer.
+            MatVec(
+                name="once",
+                inputs=("once_x",),
+                outputs=("once_y",),
+                weights=BIPOLAR.random((4, 8), rng),
+                input_dtype=BIPOLAR,
+                kernel="xnor",
+                simd=4,
+                pe=4,
+            ),
         )
     if kind == "xnor":
         # A popcount with registers inside, weights from a memory and constant ones.
@@ -136,6 +147,8 @@ def directed(kind: str) -> tuple[Stage, ...]:
             (signed(4), (3, 3), (2, 2), (1, 1, 1, 1), "max"),
             (signed(4), (2, 2), (3, 3), (0, 0, 0, 0), "sum"),
             (signed(4), (2, 2), (2, 2), (0, 0, 1, 1), "max"),
+            # Windows that overlap, with a result every second cycle: the output buffer fills.
+            (signed(4), (1, 2), (1, 1), (0, 0, 0, 0), "max"),
         )
         small = tuple(
             Pool(
