@@ -13,9 +13,10 @@ from popshift.hw.emit import RTL_FOLDER
 
 from .mutants import MUTANTS, Mutant, directed
 
-# A fault of every fourth module, of every kernel among them; `make test-long` has all faults.
-_FIRST = {mutant.module: mutant for mutant in reversed(MUTANTS)}
-_SOME = [fault for i, fault in enumerate(_FIRST.values()) if i % 4 == 0 or fault.kernel]
+# A fault of every fourth module and of every kernel; `make test-long` has all faults.
+_OF_MODULES = {mutant.module: mutant for mutant in reversed(MUTANTS) if not mutant.kernel}
+_OF_KERNELS = {mutant.kernel: mutant for mutant in reversed(MUTANTS) if mutant.kernel}
+_SOME = [*list(_OF_MODULES.values())[::4], *_OF_KERNELS.values()]
 _CASES = [
     pytest.param(
         mutant,
