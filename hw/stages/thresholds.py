@@ -195,12 +195,13 @@ class Thresholds:
 
     def _stored_bits(self, low: int, high: int, pe: int) -> int:
         """Return how many bits of a level memory differ from all others in some word."""
+        count = self.channels // pe
+        if count > 30:  # then two equal ones are unlikely
+            return self.word_bits(low, high, pe)
         words, width = self.image(low, high, pe)
-        if len(words) > 30:  # then two equal ones are unlikely
-            return width
         bits = np.unpackbits(words, axis=-1, count=width, bitorder="little")
-        columns = np.unique(bits, axis=1)
-        return int((columns != columns[0]).any(axis=0).sum())
+        columns = np.unique((1 << np.arange(count)) @ bits.astype(np.int64))
+        return int(((columns > 0) & (columns < (1 << count) - 1)).sum())
 
     def parameters(self, low: int, high: int, pe: int) -> dict[str, int | str]:
         """Return the parameters of ``neuron_end.sv`` for integers ``low`` to ``high``."""
