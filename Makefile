@@ -10,7 +10,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 FINN   := $(VENV)/.finn-installed
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-JOBS   ?= 2
+# Tests side by side: one for each core, four at most, as each takes more than a gigabyte.
+JOBS   ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? cores : 4)))
 # One thread per process: the tests run side by side, and idle threads of the maths libraries slow each other down.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
