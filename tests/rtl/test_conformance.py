@@ -25,8 +25,8 @@ from popshift.hw.stages.kernels import KERNELS
 from .mutants import directed
 
 # One model of many stages compiles much faster than many models. The long run has 200 of each kind
-# and of each kernel of layers, in two; CI the first 50 of them.
-BATCHES = ((0, 50), *(pytest.param(seed, 100, marks=pytest.mark.long) for seed in (0, 1)))
+# and of each kernel of layers, in two; CI the first 25 of them.
+BATCHES = ((0, 25), *(pytest.param(seed, 100, marks=pytest.mark.long) for seed in (0, 1)))
 
 
 @pytest.mark.slow
