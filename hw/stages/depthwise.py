@@ -115,11 +115,11 @@ class Depthwise(Layer):
             consumes={"s_axis": table(operations, slice(None))},
             produces={"m_axis": table(operations, slice(-self.neuron_folds, None))},
         )
-        pipe = Pipe(latency=self.latency, capacity=self._capacity)
+        pipe = Pipe(latency=self.latency, capacity=self.capacity)
         return Schedule(threads=(thread,), pipes={"m_axis": pipe})
 
     @property
-    def _capacity(self) -> int:
+    def capacity(self) -> int:
         """Beats of the output buffer that keep the rate: as many as may be on their way."""
         window = self.taps * self.neuron_folds
         images, rest = divmod(self.latency + 1, window)
@@ -189,7 +189,7 @@ class Depthwise(Layer):
             total += Cost(lut=bits, ff=bits)
         if self.taps > 1:
             total += cost.lut_ram(folds, bits) if folds > 1 else cost.register(bits)
-        return total + self.end_cost(self._capacity)
+        return total + self.end_cost(self.capacity)
 
     def module(self) -> Module:
         """``depthwise.sv``; weight word ``tap * neuron_folds + fold``."""
@@ -200,7 +200,7 @@ class Depthwise(Layer):
                 "TAPS": self.taps,
                 "CHANNELS": self.channels,
                 "MULTIPLIER": self.multiplier,
-                "CAPACITY": self._capacity,
+                "CAPACITY": self.capacity,
                 **self.parameters(len(words), 1),
             },
             memories={"WEIGHTS_FILE": self.weight_memory(words, 1), **self.level_memory()},

@@ -22,6 +22,7 @@ from .border import Border, random_border
 from .checks import check_fold
 from .kernels import KERNELS, Coded
 from .layer import SOURCES, Layer
+from .matvec_cost import matvec_cost
 from .scaled_planes import ScaledPlanes
 from .thresholds import Thresholds
 
@@ -132,10 +133,10 @@ class MatVec(Layer):
     def is_vector_block(self) -> bool:
         """Whether the vectors that several neuron folds read are in block RAM."""
         width = self.simd * self.input_dtype.bits
-        return self.neuron_folds > self.groups and cost.is_block_ram(self._kept_words, width)
+        return self.neuron_folds > self.groups and cost.is_block_ram(self.kept_words, width)
 
     @property
-    def _kept_words(self) -> int:
+    def kept_words(self) -> int:
         """Words of the memory of two vectors, each of a power of two."""
         return 2 << (self.synapse_folds - 1).bit_length()
 
@@ -207,7 +208,7 @@ class MatVec(Layer):
         folds, words = self.neuron_folds // self.groups, self.synapse_folds
         yields = {"m_axis": table(folds * words, slice(words - 1, None, words))}
         reading = {"s_axis": table(words, slice(None))}
-        pipes = {"m_axis": Pipe(latency=self.latency, capacity=self._capacity)}
+        pipes = {"m_axis": Pipe(latency=self.latency, capacity=self.capacity)}
         if folds == 1:
             return Schedule(threads=(Thread(consumes=reading, produces=yields),), pipes=pipes)
         needs = np.full(folds * words, words, np.int32)
@@ -301,7 +302,7 @@ class MatVec(Layer):
         return (x,)
 
     @property
-    def _capacity(self) -> int:
+    def capacity(self) -> int:
         """Beats of the output buffer that keep the rate of one beat per neuron fold."""
         return math.ceil((self.latency + 1) / self.synapse_folds)
 
@@ -323,52 +324,8 @@ class MatVec(Layer):
         )
 
     def cost(self) -> Cost:
-        """Control, vector, products, accumulators, thresholds, output buffer."""
-        total = self._control_cost() + self._vector_cost()
-        total += self.products_cost(self.neuron_folds * self.synapse_folds, self.simd)
-        bits = self.summed_dtype.bits
-        if self.synapse_folds > 1:
-            accumulator = cost.adder(bits) + cost.register(2 * bits)
-        else:
-            accumulator = cost.register(self.sum_dtype(self.simd).bits)
-        scaled = self.scaled_planes
-        if scaled is None:
-            total += accumulator.times(self.pe)
-        else:
-            total += accumulator.times(self.pe * scaled.planes) + scaled.cost()
-        return total + self.end_cost(self._capacity)
-
-    def _control_cost(self) -> Cost:
-        """Counters of folds and words, valid and last bits, addresses of levels."""
-        folds = self.neuron_folds // self.groups
-        total = cost.counter(self.synapse_folds) + cost.counter(folds)
-        cycles = 2 + self.dot_cycles
-        if self.synapse_folds > 1:
-            total += cost.register(cycles)
-        is_power = self.synapse_folds.bit_count() == 1
-        if self.groups > 1 and (is_power or self.thresholds is not None):
-            total += cost.counter(self.neuron_folds)
-        if self.neuron_folds > 1 and not is_power:
-            total += cost.counter(self.neuron_folds * self.synapse_folds)
-        if self.thresholds is not None:
-            address = (self.neuron_folds * self.borders - 1).bit_length()
-            scaled = self.scaled_planes
-            total += cost.register((cycles - 1 + (scaled.cycles if scaled else 0)) * address)
-            if self.border is not None:
-                total += self.border.cost(self.neuron_folds)
-        return total + Cost(lut=6, ff=cycles + 1)
-
-    def _vector_cost(self) -> Cost:
-        """A register, or the memory of two vectors and its control."""
-        beat_bits = self.simd * self.input_dtype.bits
-        if self.neuron_folds == self.groups:
-            return cost.register(beat_bits)
-        total = cost.ram(self._kept_words, beat_bits)
-        if self.is_vector_block:
-            # The weights wait a cycle for the beats.
-            total += cost.register(beat_bits + self.pe * self.simd * self.weight_bits)
-        total += cost.counter(self.synapse_folds) + cost.up_down_counter(2 * self.synapse_folds)
-        return total + cost.up_down_counter(2) + Cost(lut=6, ff=2)
+        """See :func:`matvec_cost`."""
+        return matvec_cost(self)
 
     def module(self) -> Module:
         """``matvec.sv``; weight word ``nf * synapse_folds + sf``, lane ``pe_index * simd + s``."""
@@ -381,7 +338,7 @@ class MatVec(Layer):
             "MH": self.neurons,
             "GROUPS": self.groups,
             "SIMD": self.simd,
-            "CAPACITY": self._capacity,
+            "CAPACITY": self.capacity,
             "VECTOR_BLOCK": int(self.is_vector_block),
             **self.parameters(len(words), self.simd),
         }

@@ -126,15 +126,12 @@ def _netlist(module: dict[str, Any]) -> Netlist:
         else:
             raise ValueError(f"{name}: unexpected cell {cell['type']}")
     ports = {}
-    data = set()
-    for port, what in module["ports"].items():
-        if port.endswith("_tdata"):
-            data |= set(what["bits"])
-        else:
-            ports[port] = _net(what["bits"][0], port)
     used = {net for given in gates.values() for net in given} | {d for d, _ in registers}
-    if used & data:
-        raise ValueError("a handshake depends on data")
+    for port, what in module["ports"].items():
+        if not port.endswith("_tdata"):
+            ports[port] = _net(what["bits"][0], port)
+        elif used & set(what["bits"]):
+            raise ValueError(f"{port}: a handshake depends on data, so no schedule describes it")
     return Netlist(ports=ports, gates=_ordered(gates), registers=tuple(registers))
 
 

@@ -105,7 +105,7 @@ class _Search:
                     seen.add(pair)
                     new.append(at)
             if len(seen) > MOST_STATES:
-                raise TooManyStatesError(f"more than {MOST_STATES} states")
+                raise TooManyStatesError(f"more than {MOST_STATES} states; take a smaller stage")
             if not new:
                 break
             registers, models = self._after(registers[new], models[new], cycles)
@@ -117,7 +117,9 @@ class _Search:
         is_known, values = self._netlist.after_reset()
         free = np.flatnonzero(~is_known)
         if len(free) > MOST_FREE:
-            raise TooManyStatesError(f"{len(free)} registers have no reset")
+            raise TooManyStatesError(
+                f"{len(free)} registers have no reset, at most {MOST_FREE} are tried"
+            )
         states = np.tile(values, (1 << len(free), 1))
         choices = np.array([*product((False, True), repeat=len(free))], np.bool_)
         states[:, free] = choices.reshape(len(states), len(free))
